@@ -1,1 +1,3 @@
 //! Fieldcam.
+pub mod base;
+pub mod supervise;

@@ -1,0 +1,16 @@
+//! What every other room stands on: error kinds, ids, clock, backoff, secrets, units.
+//!
+//! Owns no task and no file. Everything here is plain data or pure code, except [`clock`], the one
+//! place that asks the kernel for the time. Costs nothing at run time.
+
+pub mod backoff;
+pub mod clock;
+pub mod error;
+pub mod id;
+pub mod secret;
+pub mod units;
+
+pub use clock::{Clock, Mono};
+pub use error::{Error, ErrorKind, Result};
+pub use id::{CameraId, RecordingName};
+pub use secret::Secret;
