@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# What the scripts share: messages, Debian packages, tools from PyPI, Rust.
+# Sourced after `set -euo pipefail`; standard output belongs to the caller, so everything here talks on standard error.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target_dir=${CARGO_TARGET_DIR:-$root/target}
+[[ $target_dir == /* ]] || target_dir=$root/$target_dir
+tools_dir=$target_dir/tools
+me=${0##*/}
+
+say() {
+    printf '%s: %s\n' "$me" "$*" >&2
+}
+
+# Says what is wrong and, on the lines after it, what to do about it.
+die() {
+    say "$1"
+    shift
+    ((${#} == 0)) || printf '    %s\n' "$@" >&2
+    exit 1
+}
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# One invocation at a time may hold NAME; the lock ends with the process that took it.
+hold_lock() {
+    local file=$1 fd
+    mkdir -p "$(dirname "$file")"
+    exec {fd}>"$file"
+    flock -n "$fd" || {
+        say "another run is busy with ${file##*/}, waiting for it"
+        flock "$fd"
+    }
+}
+
+# Debian packages that are wanted but absent, collected by want_* and installed together.
+missing_packages=()
+
+want_command() {
+    have "$1" || missing_packages+=("$2")
+}
+
+want_package() {
+    have dpkg-query || return 0
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]] || missing_packages+=("$1")
+}
+
+install_missing() {
+    ((${#missing_packages[@]})) || return 0
+    local -a packages as_root=()
+    mapfile -t packages < <(printf '%s\n' "${missing_packages[@]}" | sort -u)
+    missing_packages=()
+    have apt-get || die "not installed here: ${packages[*]} (the names are Debian's)" \
+        "install them with this system's package manager, then run this again"
+    if ((EUID != 0)); then
+        if have sudo && sudo -n true 2>/dev/null; then
+            as_root=(sudo -n)
+        else
+            die "packages are missing, and this user may not install them; run" \
+                "sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages[*]}"
+        fi
+    fi
+    say "installing ${packages[*]}"
+    local -a apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q)
+    # A source that does not answer must not stop what the other sources have.
+    "${apt[@]}" update >&2 || say "apt-get update reported errors, trying with the lists there are"
+    "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >&2 ||
+        die "apt-get could not install ${packages[*]}" "the reason stands above; put it right and run this again"
+}
+
+# pip_tools NAME: a virtualenv under the build folder with exactly scripts/requirements/NAME.txt; prints its path.
+pip_tools() {
+    local name=$1 list=$root/scripts/requirements/$1.txt dir=$tools_dir/$1 sum
+    sum=$(sha256sum <"$list" | cut -d' ' -f1)
+    if [[ $(cat "$dir/.installed" 2>/dev/null) != "$sum" ]]; then
+        (
+            hold_lock "$tools_dir/.$name.lock"
+            [[ $(cat "$dir/.installed" 2>/dev/null) != "$sum" ]] || exit 0
+            # Debian's python3 has no ensurepip until python3-venv is there.
+            python3 -c 'import ensurepip, venv' 2>/dev/null || missing_packages+=(python3-venv)
+            install_missing
+            say "fetching $(sed -n 's/^\([a-z-]*==[^ ]*\).*/\1/p' "$list" | paste -sd' ') from PyPI"
+            rm -rf "$dir"
+            python3 -m venv "$dir" >&2
+            "$dir/bin/python" -m pip install -q --disable-pip-version-check --only-binary :all: \
+                --require-hashes -r "$list" >&2 ||
+                die "pip could not install $list" "check that PyPI (or the mirror pip is configured for) can be reached"
+            printf '%s\n' "$sum" >"$dir/.installed"
+        )
+    fi
+    printf '%s\n' "$dir"
+}
