@@ -1,3 +1,4 @@
 //! Fieldcam.
 pub mod base;
+pub mod pipeline;
 pub mod supervise;

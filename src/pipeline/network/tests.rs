@@ -1,0 +1,163 @@
+use super::*;
+use proptest::prelude::*;
+
+fn at(ms: u64) -> Mono {
+    Mono(1_000_000_000_000 + ms * 1_000_000)
+}
+
+fn seen(ready: bool, bytes: u64) -> Event {
+    Event::Seen { ready, bytes, sound: false }
+}
+
+fn play(machine: &mut Network, rows: &[(u64, Event, &[Action])]) {
+    for (ms, event, expected) in rows {
+        assert_eq!(machine.step(at(*ms), *event), *expected, "at {ms} ms on {event:?}");
+    }
+}
+
+fn live() -> Network {
+    let mut m = Network::new(false, false);
+    play(&mut m, &[(0, Event::Server(true), &[Action::Pull]), (100, seen(true, 1000), &[Action::Back])]);
+    m
+}
+
+#[test]
+fn a_lost_camera_is_tried_as_soon_as_its_port_answers() {
+    let mut m = live();
+    play(
+        &mut m,
+        &[
+            (500, seen(true, 5000), &[]),
+            (1000, seen(false, 5000), &[Action::Lost, Action::Park, Action::Probe]),
+            (1001, Event::Probed(false), &[]),
+            (1500, Event::Tick, &[]),
+            (2001, Event::Tick, &[Action::Probe]),
+            (2002, Event::Probed(true), &[Action::Pull]),
+            (2200, seen(true, 10), &[Action::Back]),
+        ],
+    );
+}
+
+#[test]
+fn a_refused_password_is_tried_ever_more_rarely() {
+    let mut m = Network::new(false, false);
+    m.step(at(0), Event::Server(true));
+    let mut now = 0;
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        now += 50;
+        let refused_at = now;
+        assert_eq!(m.step(at(now), Event::Refused { login: true }), [Action::Park]);
+        loop {
+            now += 10;
+            match m.step(at(now), Event::Tick)[..] {
+                [Action::Probe] => {
+                    if m.step(at(now), Event::Probed(true)) == [Action::Pull] {
+                        break;
+                    }
+                }
+                [] => {}
+                ref other => panic!("{other:?}"),
+            }
+        }
+        waits.push(now - refused_at);
+    }
+    assert!(waits.windows(2).take(4).all(|w| w[1] > w[0]), "{waits:?}");
+    assert!(waits.iter().all(|w| (1_400..77_000).contains(w)), "{waits:?}");
+}
+
+#[test]
+fn a_stream_that_is_not_there_yet_is_tried_every_second() {
+    let mut m = Network::new(false, false);
+    play(
+        &mut m,
+        &[
+            (0, Event::Server(true), &[Action::Pull]),
+            (20, Event::Refused { login: false }, &[Action::Park]),
+            (1020, Event::Tick, &[Action::Probe]),
+            (1021, Event::Probed(true), &[Action::Pull]),
+        ],
+    );
+}
+
+#[test]
+fn a_silent_session_is_replaced_when_the_host_answers() {
+    let mut m = live();
+    play(
+        &mut m,
+        &[
+            (1000, seen(true, 9000), &[]),
+            (2999, seen(true, 9000), &[]),
+            (3000, seen(true, 9000), &[Action::Probe]),
+            (4000, Event::Probed(false), &[]),
+            (5000, Event::Tick, &[Action::Probe]),
+            (5001, Event::Probed(true), &[Action::Lost, Action::Pull]),
+        ],
+    );
+}
+
+#[test]
+fn unwanted_sound_is_republished_without_it() {
+    let mut m = Network::new(false, false);
+    m.step(at(0), Event::Server(true));
+    assert_eq!(
+        m.step(at(100), Event::Seen { ready: true, bytes: 1, sound: true }),
+        [Action::StripSound, Action::Pull]
+    );
+    assert_eq!(
+        m.step(at(300), Event::Seen { ready: true, bytes: 1, sound: true }),
+        [Action::Back, Action::StartRepack(1)]
+    );
+    assert_eq!(m.step(at(500), Event::RepackUp(1)), []);
+    assert_eq!(m.step(at(900), Event::RepackDown(1)), [Action::StartRepack(2)]);
+}
+
+#[test]
+fn wanted_sound_is_left_alone() {
+    let mut m = Network::new(true, true);
+    m.step(at(0), Event::Server(true));
+    assert_eq!(m.step(at(100), Event::Seen { ready: true, bytes: 1, sound: true }), [Action::Back]);
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        any::<bool>().prop_map(Event::Server),
+        (any::<bool>(), 0u64..5, any::<bool>()).prop_map(|(ready, bytes, sound)| Event::Seen {
+            ready,
+            bytes,
+            sound
+        }),
+        any::<bool>().prop_map(|login| Event::Refused { login }),
+        any::<bool>().prop_map(Event::Probed),
+        (0u64..5).prop_map(Event::RepackUp),
+        (0u64..5).prop_map(Event::RepackDown),
+        Just(Event::Tick),
+    ]
+}
+
+proptest! {
+    /// After any history a camera that answers is live again within its longest delay.
+    #[test]
+    fn no_history_leaves_a_present_camera_away(history in prop::collection::vec((0u64..20_000, event()), 0..60)) {
+        let mut m = Network::new(false, false);
+        let mut now = 0;
+        for (wait, event) in history {
+            now += wait;
+            m.step(at(now), event);
+        }
+        m.step(at(now), Event::Server(true));
+        let mut bytes = 1_000_000;
+        for _ in 0..900 {
+            now += 100;
+            bytes += 100;
+            let mut actions = m.step(at(now), Event::Tick);
+            if m.probing { actions.extend(m.step(at(now), Event::Probed(true))); }
+            let ready = !matches!(m.link(), Link::Waiting(_));
+            m.step(at(now), Event::Seen { ready, bytes, sound: true });
+            if m.repack == Repack::Stopping { let r = m.repack_run; m.step(at(now), Event::RepackDown(r)); }
+            if m.repack == (Repack::On { up: false }) { let r = m.repack_run; m.step(at(now), Event::RepackUp(r)); }
+        }
+        prop_assert!(matches!(m.link(), Link::Live(..)), "{m:?}");
+        prop_assert!(m.strips_sound() == false || m.repack_is_up(), "{m:?}");
+    }
+}

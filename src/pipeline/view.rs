@@ -1,0 +1,168 @@
+//! What the rest of the program may know of a camera: plain copies, taken without waiting.
+
+use crate::base::CameraId;
+
+/// Whether a camera delivers, as clients see it (contract.md: CONNECTED, DISCONNECTED, ERROR).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CameraStatus {
+    /// Its source answers, or would as soon as somebody asks.
+    Connected,
+    /// It is configured or known, but not there.
+    Disconnected,
+    /// It is there and does not work.
+    Error,
+}
+
+impl CameraStatus {
+    /// The contract's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            CameraStatus::Connected => "CONNECTED",
+            CameraStatus::Disconnected => "DISCONNECTED",
+            CameraStatus::Error => "ERROR",
+        }
+    }
+}
+
+/// Whether the capabilities were seen on the camera itself (contract.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// Nobody looked yet.
+    None,
+    /// Seen once; the camera is away now.
+    Disconnected,
+    /// Seen on the connected camera.
+    Confirmed,
+}
+
+impl Validation {
+    /// The contract's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Validation::None => "NONE",
+            Validation::Disconnected => "DISCONNECTED",
+            Validation::Confirmed => "CONFIRMED",
+        }
+    }
+}
+
+/// Where a stream is between idle and running (contract.md, get_stream_status).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamPhase {
+    /// Nobody asks for it.
+    Inactive,
+    /// Asked for, not readable yet.
+    Starting,
+    /// Readable.
+    Active,
+    /// On its way down.
+    Stopping,
+    /// Asked for and failing; retried.
+    Error,
+}
+
+impl StreamPhase {
+    /// The contract's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            StreamPhase::Inactive => "INACTIVE",
+            StreamPhase::Starting => "STARTING",
+            StreamPhase::Active => "ACTIVE",
+            StreamPhase::Stopping => "STOPPING",
+            StreamPhase::Error => "ERROR",
+        }
+    }
+}
+
+/// One camera.
+#[derive(Clone, Debug)]
+pub struct CameraView {
+    /// Stable id.
+    pub id: CameraId,
+    /// Name for people.
+    pub name: String,
+    /// Status.
+    pub status: CameraStatus,
+    /// Width in pixels; 0 while unknown.
+    pub width: u32,
+    /// Height in pixels; 0 while unknown.
+    pub height: u32,
+    /// Frames per second, rounded; 0 while unknown.
+    pub fps: u32,
+    /// Pixel or stream formats, such as `MJPG` or `H264`.
+    pub formats: Vec<String>,
+    /// Frame sizes it can deliver.
+    pub resolutions: Vec<(u32, u32)>,
+    /// Whole rates it can deliver.
+    pub fps_options: Vec<u32>,
+    /// How far the three lists can be trusted.
+    pub validation: Validation,
+    /// Its stream.
+    pub stream: StreamView,
+    /// Whether a recording wants it.
+    pub recording: bool,
+    /// Why it does not work, for `Error` and `Disconnected`; without paths or secrets.
+    pub problem: Option<String>,
+}
+
+/// A camera's stream.
+#[derive(Clone, Debug)]
+pub struct StreamView {
+    /// Where it is.
+    pub phase: StreamPhase,
+    /// Whether a reader can play it now.
+    pub ready: bool,
+    /// Whether MediaMTX knows the path.
+    pub path_exists: bool,
+    /// The FFmpeg that feeds it, when there is one.
+    pub encoder: Option<EncoderView>,
+    /// Readers other than ours.
+    pub readers: u32,
+    /// Bytes sent to readers since the path became ready.
+    pub bytes_sent: u64,
+    /// Frames that the encoder sent.
+    pub frames_sent: u64,
+    /// Bits per second, as lately measured.
+    pub bitrate: u64,
+    /// Frames per second, as lately measured.
+    pub fps: f64,
+    /// When it started, microseconds since 1970; none while inactive.
+    pub started_us: Option<i64>,
+    /// `H264`, `H265`, …; none until known.
+    pub codec: Option<String>,
+    /// Whether start_streaming holds it open.
+    pub held: bool,
+}
+
+/// A running FFmpeg.
+#[derive(Clone, Copy, Debug)]
+pub struct EncoderView {
+    /// Process id.
+    pub pid: u32,
+    /// Seconds since it was started.
+    pub uptime_s: u64,
+}
+
+/// Answer of start_streaming.
+#[derive(Clone, Debug)]
+pub struct StreamStarted {
+    /// Path name in MediaMTX, `camera0`.
+    pub stream_name: String,
+    /// When it started, microseconds since 1970.
+    pub start_us: i64,
+    /// The encoder's command without device paths and secrets; empty when MediaMTX pulls the camera itself.
+    pub ffmpeg_command: String,
+}
+
+/// Answer of stop_streaming.
+#[derive(Clone, Debug)]
+pub struct StreamStopped {
+    /// Path name in MediaMTX.
+    pub stream_name: String,
+    /// When it had been started, microseconds since 1970.
+    pub start_us: i64,
+    /// When it was stopped.
+    pub end_us: i64,
+    /// Other consumers keep it running.
+    pub stream_continues: bool,
+}
