@@ -1,0 +1,160 @@
+//! Who may do what: the box's secret, tokens, signed links, stream passwords, call rates.
+//!
+//! Owns `secrets/jwt.key` (made at the first start, 0600) and the buckets that count calls.
+//! Promises: only HS256 tokens made with the box's secret log in; every link and stream password is
+//! made with a key derived from that secret for this one use; comparisons take constant time; and
+//! no answer says more than that a credential is bad or expired. Costs a few microseconds a check
+//! and one small table entry for each user who called within the last minute.
+
+mod bucket;
+mod keys;
+mod login;
+mod secret_file;
+mod signed;
+mod stream;
+mod token;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use login::{Login, Role};
+pub use stream::StreamLogin;
+
+use crate::base::{Clock, Error, ErrorKind, Mono, Result, Secret};
+use bucket::Buckets;
+use keys::Keys;
+
+/// How long a signed link can be followed for the first time (contract.md, "HTTP").
+pub const LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// The fewest bytes that a secret may have (contract.md).
+pub const SECRET_MIN_BYTES: usize = 32;
+
+/// The room's handle; clones share everything.
+#[derive(Clone)]
+pub struct Auth(Arc<Inner>);
+
+struct Inner {
+    keys: Keys,
+    clock: Clock,
+    buckets: Buckets,
+    clock_trusted: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Auth {
+    /// Reads the secret below `secrets_dir`, making it when there is none; `configured` replaces it.
+    pub fn open(
+        secrets_dir: &Path,
+        configured: Option<&Secret>,
+        clock: Clock,
+        calls_per_minute: u32,
+    ) -> Result<Self> {
+        let secret = match configured {
+            Some(secret) => secret.clone(),
+            None => secret_file::read_or_make(secrets_dir)?,
+        };
+        if secret.expose().len() < SECRET_MIN_BYTES {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("auth.jwt_secret has {} bytes; {SECRET_MIN_BYTES} are needed", secret.expose().len()),
+            ));
+        }
+        Ok(Self(Arc::new(Inner {
+            keys: Keys::derive(&secret),
+            clock,
+            buckets: Buckets::new(calls_per_minute),
+            clock_trusted: Box::new(ntp_synchronised),
+        })))
+    }
+
+    /// Logs in with a token.
+    pub fn verify(&self, token: &str) -> Result<Login> {
+        let inner = &*self.0;
+        token::verify(&inner.keys, token, inner.clock.wall_us(), Mono::now(), &inner.clock_trusted)
+    }
+
+    /// A token for `user`, valid from now for `ttl`.
+    pub fn mint(&self, role: Role, user: &str, ttl: Duration) -> Result<Secret> {
+        token::mint(&self.0.keys, role, user, self.0.clock.wall_us(), ttl)
+    }
+
+    /// The query (without `?`) that opens `path` by GET or HEAD for whoever holds it.
+    pub fn sign_path(&self, login: &Login, path: &str) -> String {
+        self.sign("GET", login, path)
+    }
+
+    /// As [`Self::sign_path`] for another method.
+    pub fn sign(&self, method: &str, login: &Login, path: &str) -> String {
+        signed::sign(&self.0.keys, method, path, Mono::now() + LINK_LIFETIME, login)
+    }
+
+    /// The login behind a signed query. Other members of the query are ignored.
+    pub fn check_signed(&self, method: &str, path: &str, query: &str) -> Result<Login> {
+        signed::check(&self.0.keys, method, path, query, Mono::now(), self.0.clock.wall_us())
+    }
+
+    /// Name and password that read streams, and do nothing else, until `login`'s token expires. The
+    /// same for every socket that logged in with that token.
+    pub fn stream_credential(&self, login: &Login) -> (String, Secret) {
+        stream::credential(&self.0.keys, login)
+    }
+
+    /// Checks what a stream's reader sent.
+    pub fn check_stream(&self, user: &str, password: &str) -> Result<StreamLogin> {
+        stream::check(&self.0.keys, user, password, self.0.clock.wall_us(), Mono::now())
+    }
+
+    /// Counts one call of `login`'s user; refuses when there were too many.
+    pub fn admit(&self, login: &Login) -> Result<()> {
+        self.0.buckets.admit(&login.user, Mono::now())
+    }
+}
+
+/// "Not logged in" in the contract's words; `reason` is a word for programs.
+pub(crate) fn refused(reason: &str, suggestion: &str) -> Error {
+    Error::new(ErrorKind::AuthFailed, "Authentication failed or token expired")
+        .with("reason", reason)
+        .with("suggestion", suggestion)
+}
+
+/// Whether somebody has set the clock since the box started. systemd-timesyncd leaves this file;
+/// without it a token "from the future" is taken for a box whose clock is late.
+fn ntp_synchronised() -> bool {
+    Path::new("/run/systemd/timesync/synchronized").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_survives_a_restart_and_a_short_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Auth::open(dir.path(), None, Clock::new(), 0).unwrap();
+        let token = first.mint(Role::Viewer, "ann", Duration::from_secs(60)).unwrap();
+        let second = Auth::open(dir.path(), None, Clock::new(), 0).unwrap();
+        assert_eq!(second.verify(token.expose()).unwrap().user, "ann");
+        let Err(e) = Auth::open(dir.path(), Some(&Secret::new("x".repeat(31))), Clock::new(), 0) else {
+            panic!("31 bytes were accepted");
+        };
+        assert_eq!(e.kind(), ErrorKind::Config);
+        assert!(e.message().contains("31"), "{e}");
+    }
+
+    #[test]
+    fn links_and_streams_of_one_box_do_not_open_another() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let a = Auth::open(a.path(), None, Clock::new(), 0).unwrap();
+        let b = Auth::open(b.path(), None, Clock::new(), 0).unwrap();
+        let token = a.mint(Role::Operator, "ann", Duration::from_secs(60)).unwrap();
+        assert!(b.verify(token.expose()).is_err());
+        let login = a.verify(token.expose()).unwrap();
+        let query = a.sign_path(&login, "/files/snapshots/x.jpg");
+        assert!(a.check_signed("HEAD", "/files/snapshots/x.jpg", &query).is_ok());
+        assert!(b.check_signed("GET", "/files/snapshots/x.jpg", &query).is_err());
+        let (user, password) = a.stream_credential(&login);
+        assert!(a.check_stream(&user, password.expose()).is_ok());
+        assert!(b.check_stream(&user, password.expose()).is_err());
+    }
+}
