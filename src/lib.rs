@@ -1,5 +1,7 @@
 //! Fieldcam.
 pub mod auth;
 pub mod base;
+pub mod notice;
 pub mod pipeline;
+pub mod store;
 pub mod supervise;

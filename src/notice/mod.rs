@@ -1,0 +1,113 @@
+//! Facts that clients, the log and other rooms may hear of.
+//!
+//! Owns one bounded broadcast. Promises: sending never waits and never fails; a listener that falls
+//! behind learns how many facts it missed (`RecvError::Lagged`) and reads the current state instead.
+//! Costs 256 slots of memory.
+
+use tokio::sync::broadcast;
+
+use crate::base::{CameraId, RecordingName};
+
+/// How many facts a slow listener may be behind.
+const SLOTS: usize = 256;
+
+/// Something that has happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A camera's row (status, name, resolution, streams) changed.
+    Camera {
+        /// The camera.
+        id: CameraId,
+    },
+    /// A recording was accepted.
+    RecordingStarted {
+        /// Its camera.
+        camera: CameraId,
+        /// Its name.
+        name: RecordingName,
+    },
+    /// A recording ended and its files are complete.
+    RecordingStopped {
+        /// Its camera.
+        camera: CameraId,
+        /// Its name.
+        name: RecordingName,
+        /// Why: `stopped`, `duration_reached`, `storage_full`, …
+        reason: &'static str,
+        /// Recorded time.
+        duration_ms: u64,
+    },
+    /// A wanted recording is not growing, or was left closed after repeated crashes.
+    RecordingError {
+        /// Its camera.
+        camera: CameraId,
+        /// Its name.
+        name: RecordingName,
+        /// For a person; no path in it.
+        message: String,
+    },
+    /// A still was stored.
+    SnapshotTaken {
+        /// Its camera.
+        camera: CameraId,
+        /// Its file name.
+        name: String,
+    },
+    /// The data disk passed its warning mark (also sent once when it is below it again).
+    StorageWarning {
+        /// As `df` prints it, 0–100.
+        used_percent: f64,
+        /// Whether it is above the mark.
+        above: bool,
+    },
+    /// The verdict on the box's health may have changed.
+    Health,
+}
+
+/// The broadcast. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Notices {
+    sender: broadcast::Sender<Fact>,
+}
+
+impl Notices {
+    /// A broadcast without listeners.
+    pub fn new() -> Self {
+        Self { sender: broadcast::Sender::new(SLOTS) }
+    }
+
+    /// Tells every listener; without listeners nothing happens.
+    pub fn send(&self, fact: Fact) {
+        tracing::debug!(?fact, "notice");
+        let _ = self.sender.send(fact);
+    }
+
+    /// A new listener; it hears what is sent from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Fact> {
+        self.sender.subscribe()
+    }
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::broadcast::error::TryRecvError;
+
+    #[test]
+    fn a_slow_listener_learns_what_it_missed_and_delays_nobody() {
+        let notices = Notices::new();
+        notices.send(Fact::Health);
+        let mut listener = notices.subscribe();
+        for n in 0..(SLOTS as u32 + 10) {
+            notices.send(Fact::Camera { id: CameraId(n) });
+        }
+        assert_eq!(listener.try_recv(), Err(TryRecvError::Lagged(10)));
+        assert_eq!(listener.try_recv(), Ok(Fact::Camera { id: CameraId(10) }));
+    }
+}

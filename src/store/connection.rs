@@ -1,0 +1,205 @@
+//! The two connections and the threads that own them.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::oneshot;
+
+use super::schema;
+use crate::base::{Error, ErrorKind, Result};
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Handle of the database. Clones are the same one; the threads end with the last clone.
+#[derive(Clone)]
+pub struct Store {
+    writer: mpsc::Sender<Job>,
+    reader: mpsc::Sender<Job>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// Opens or creates the database and brings its schema up to date. Blocks; meant for the start.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut writer = Connection::open(path).map_err(opening)?;
+        prepare(&writer).map_err(opening)?;
+        writer.pragma_update(None, "journal_mode", "WAL").map_err(opening)?;
+        schema::migrate(&mut writer)?;
+        let reader = open_reader(path.to_owned()).map_err(opening)?;
+        Ok(Self { writer: serve("store", writer)?, reader: serve("store read", reader)? })
+    }
+
+    /// Runs `job` on the writing connection, inside one transaction that is committed when the job
+    /// answers `Ok` and undone otherwise.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let answer = submit(&self.writer, move |conn| {
+            let transaction = conn.transaction()?;
+            let value = job(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Runs `job` on the reading connection: it sees everything committed so far.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let answer = submit(&self.reader, move |conn| job(conn))?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// As [`Store::call`] for code outside the runtime (start of the program, blocking threads).
+    pub fn call_blocking<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = mpsc::channel();
+        self.writer
+            .send(Box::new(move |conn| {
+                let run = |conn: &mut Connection| {
+                    let transaction = conn.transaction()?;
+                    let value = job(&transaction)?;
+                    transaction.commit()?;
+                    Ok(value)
+                };
+                let _ = reply.send(run(conn));
+            }))
+            .map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+}
+
+fn submit<T: Send + 'static>(
+    thread: &mpsc::Sender<Job>,
+    job: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+) -> Result<oneshot::Receiver<Result<T>>> {
+    let (reply, answer) = oneshot::channel();
+    thread
+        .send(Box::new(move |conn| {
+            // The caller may have been cancelled; what it asked for is done all the same.
+            let _ = reply.send(job(conn));
+        }))
+        .map_err(|_| gone())?;
+    Ok(answer)
+}
+
+fn serve(name: &str, mut conn: Connection) -> Result<mpsc::Sender<Job>> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    std::thread::Builder::new()
+        .name(name.into())
+        .stack_size(512 << 10)
+        .spawn(move || {
+            while let Ok(job) = jobs.recv() {
+                job(&mut conn);
+            }
+        })
+        .map_err(Error::internal)?;
+    Ok(sender)
+}
+
+fn open_reader(path: PathBuf) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let reader = Connection::open_with_flags(path, flags)?;
+    prepare(&reader)?;
+    reader.pragma_update(None, "query_only", true)?;
+    Ok(reader)
+}
+
+fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    // A row that is lost is footage that nobody finds: each commit is on the disk when it answers.
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    // KiB; the default of 2 MiB for each connection is a sixth of the daemon's memory goal.
+    conn.pragma_update(None, "cache_size", -512)?;
+    conn.pragma_update(None, "journal_size_limit", 1 << 20)?;
+    conn.set_prepared_statement_cache_capacity(48);
+    Ok(())
+}
+
+fn opening(e: rusqlite::Error) -> Error {
+    let detail = match e.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            "the database file is damaged; move fieldcam.db aside and start again"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "the data directory cannot be written; check its permissions and that it is not mounted read-only"
+        }
+        Some(ErrorCode::DiskFull) => "the disk is full; free some space and start again",
+        _ => "the database cannot be opened",
+    };
+    Error::new(ErrorKind::Config, detail).caused_by(e)
+}
+
+fn gone() -> Error {
+    Error::internal(std::io::Error::other("the database thread is gone"))
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(e: rusqlite::Error) -> Self {
+        let detail = match e.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => "the disk is full",
+            Some(ErrorCode::SystemIoFailure) => "the disk does not answer",
+            Some(ErrorCode::ReadOnly) => "the disk is read-only",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the database is damaged",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "the database is in use",
+            _ => return Error::internal(e),
+        };
+        Error::dependency("database", detail).caused_by(e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failed_call_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("t.db")).unwrap();
+        let failed = store
+            .call(|c| {
+                c.execute("INSERT INTO settings (key, value) VALUES ('a', '1')", [])?;
+                Err::<(), _>(Error::internal(std::io::Error::other("no")))
+            })
+            .await;
+        assert!(failed.is_err());
+        let rows: i64 = store
+            .read(|c| Ok(c.query_row("SELECT count(*) FROM settings", [], |r| r.get(0))?))
+            .await
+            .unwrap();
+        assert_eq!(rows, 0);
+    }
+
+    #[tokio::test]
+    async fn reads_see_what_was_committed_and_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("t.db")).unwrap();
+        store.set_setting("k", "v".into()).await.unwrap();
+        assert_eq!(store.setting("k").await.unwrap().as_deref(), Some("v"));
+        let refused = store.read(|c| Ok(c.execute("DELETE FROM settings", [])?)).await;
+        assert!(refused.is_err());
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_with_the_next_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.db");
+        std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+        let e = Store::open(&path).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Config);
+        assert!(e.message().contains("damaged"), "{e}");
+    }
+}

@@ -1,0 +1,17 @@
+//! The SQLite database: connection threads, schema, migrations, typed queries by subject.
+//!
+//! Promises: a call that answered `Ok` survives a power cut (WAL, `synchronous=FULL`); calls run one
+//! after another, each a transaction where it changes more than one row; reads never wait behind a
+//! commit's fsync (they have a connection of their own). Costs two threads and about 1 MiB.
+
+mod cameras;
+mod connection;
+mod recordings;
+mod schema;
+mod settings;
+mod snapshots;
+
+pub use cameras::CameraRow;
+pub use connection::Store;
+pub use recordings::{GapRow, NoteRow, RecordingChange, RecordingRow, SegmentRow};
+pub use snapshots::SnapshotRow;

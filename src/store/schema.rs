@@ -1,0 +1,120 @@
+//! The schema: numbered steps, each in one transaction, `user_version` = steps done.
+
+use rusqlite::Connection;
+
+use crate::base::{Error, ErrorKind, Result};
+
+/// Step n brings version n to n + 1. A released step is never edited.
+const STEPS: &[&str] = &["
+CREATE TABLE settings (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE cameras (
+    number      INTEGER PRIMARY KEY,
+    identity    TEXT NOT NULL UNIQUE,
+    name        TEXT NOT NULL DEFAULT '',
+    strip_audio INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE recordings (
+    id           INTEGER PRIMARY KEY,
+    name         TEXT NOT NULL UNIQUE,
+    camera       INTEGER NOT NULL,
+    identity     TEXT NOT NULL,
+    camera_name  TEXT NOT NULL,
+    format       TEXT NOT NULL,
+    requested_us INTEGER NOT NULL,
+    -- the first recorded frame; until there is one, the request
+    start_us     INTEGER NOT NULL,
+    -- length asked for, and the wall clock's idea of the end once a frame was recorded
+    limit_ms     INTEGER,
+    until_us     INTEGER,
+    wanted       INTEGER NOT NULL,
+    end_us       INTEGER,
+    duration_ms  INTEGER NOT NULL DEFAULT 0,
+    size         INTEGER NOT NULL DEFAULT 0,
+    codec        TEXT,
+    width        INTEGER NOT NULL,
+    height       INTEGER NOT NULL,
+    -- sample description of the first segment: another one cannot share the recording
+    stsd         BLOB,
+    ended        TEXT,
+    continues    TEXT
+);
+CREATE INDEX recordings_newest ON recordings (start_us DESC, id DESC);
+CREATE UNIQUE INDEX recordings_wanted ON recordings (camera) WHERE wanted = 1;
+
+CREATE TABLE segments (
+    recording     INTEGER NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
+    number        INTEGER NOT NULL,
+    file          TEXT NOT NULL,
+    stream        BLOB NOT NULL,
+    stream_number INTEGER NOT NULL,
+    start_us      INTEGER NOT NULL,
+    duration_us   INTEGER NOT NULL,
+    size          INTEGER NOT NULL,
+    closed        INTEGER NOT NULL,
+    PRIMARY KEY (recording, number)
+) WITHOUT ROWID;
+
+-- the time missing before segment `number`
+CREATE TABLE gaps (
+    recording   INTEGER NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
+    number      INTEGER NOT NULL,
+    start_us    INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    cause       TEXT NOT NULL,
+    PRIMARY KEY (recording, number)
+) WITHOUT ROWID;
+
+CREATE TABLE notes (
+    id        INTEGER PRIMARY KEY,
+    recording INTEGER NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
+    at_us     INTEGER NOT NULL,
+    kind      TEXT NOT NULL,
+    detail    TEXT NOT NULL
+);
+CREATE INDEX notes_recording ON notes (recording);
+
+CREATE TABLE snapshots (
+    name         TEXT PRIMARY KEY,
+    camera       INTEGER NOT NULL,
+    created_us   INTEGER NOT NULL,
+    size         INTEGER NOT NULL,
+    frame_age_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX snapshots_newest ON snapshots (created_us DESC, name DESC);
+"];
+
+/// Brings the database up to date; refuses one written by a newer version.
+pub(super) fn migrate(conn: &mut Connection) -> Result<()> {
+    let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let done = version as usize;
+    if done > STEPS.len() {
+        let detail = "the database was written by a newer version of Fieldcam; install that one again";
+        return Err(Error::new(ErrorKind::Config, detail));
+    }
+    for (number, step) in STEPS.iter().enumerate().skip(done) {
+        let transaction = conn.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", number as u32 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrating_twice_changes_nothing_and_a_newer_version_is_refused() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn).unwrap();
+        migrate(&mut conn).unwrap();
+        conn.pragma_update(None, "user_version", STEPS.len() as u32 + 1).unwrap();
+        assert_eq!(migrate(&mut conn).unwrap_err().kind(), ErrorKind::Config);
+    }
+}
