@@ -20,6 +20,12 @@ die() {
     exit 1
 }
 
+# The comment that opens the calling script.
+usage() {
+    sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2
+    exit 2
+}
+
 have() {
     command -v "$1" >/dev/null 2>&1
 }
@@ -91,4 +97,17 @@ pip_tools() {
         )
     fi
     printf '%s\n' "$dir"
+}
+
+# The Rust that Cargo.toml asks for, or the way to get it.
+need_rust() {
+    local wanted found
+    # rustup's folder is not in the PATH of shells that were open before it was installed.
+    have cargo || [[ ! -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]] || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
+    found=$(rustc --version 2>/dev/null | cut -d' ' -f2) || found=
+    if ! have cargo || ! printf '%s\n' "$wanted" "${found:-0}" | sort -V -C; then
+        die "Rust $wanted or newer is needed, here is ${found:-none}" \
+            "install it with the two commands of https://rustup.rs, or update it with: rustup update stable"
+    fi
 }
