@@ -1,0 +1,103 @@
+//! A small HTTP client: one request a connection, every header visible.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::Value;
+
+use super::PATIENCE;
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// A header's value; names are case-insensitive.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text()))
+    }
+}
+
+/// `GET` of an absolute `http://` URL.
+#[track_caller]
+pub fn get(url: &str, headers: &[(&str, &str)]) -> Response {
+    request("GET", url, headers)
+}
+
+/// Any method; the path is sent as it stands in the URL, dots and all.
+#[track_caller]
+pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Response {
+    let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("not an http URL: {url}"));
+    let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("host")) {
+        text.push_str(&format!("Host: {host}\r\n"));
+    }
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    exchange(host, text.as_bytes())
+}
+
+/// Sends bytes and reads the answer until the server closes.
+#[track_caller]
+pub fn exchange(address: &str, bytes: &[u8]) -> Response {
+    let mut stream = TcpStream::connect(address).unwrap_or_else(|e| panic!("{address}: {e}"));
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    // A reset after the answer is the server's way to refuse the rest of a bad request.
+    if let Err(e) = stream.read_to_end(&mut answer) {
+        assert!(!answer.is_empty(), "{address}: {e}");
+    }
+    parse(&answer)
+}
+
+#[track_caller]
+fn parse(answer: &[u8]) -> Response {
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n");
+    let end = end.unwrap_or_else(|| panic!("no HTTP answer: {:?}", String::from_utf8_lossy(answer)));
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|l| l.split(' ').nth(1)?.parse().ok()).unwrap();
+    let headers: Vec<_> = lines
+        .filter_map(|l| l.split_once(':'))
+        .map(|(n, v)| (n.trim().to_owned(), v.trim().to_owned()))
+        .collect();
+    let mut response = Response { status, headers, body: answer[end + 4..].to_vec() };
+    if response.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
+        response.body = unchunk(&response.body);
+    }
+    response
+}
+
+fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let line_end = bytes.windows(2).position(|w| w == b"\r\n").expect("a chunk has a size line");
+        let size = std::str::from_utf8(&bytes[..line_end]).unwrap();
+        let size = usize::from_str_radix(size.split(';').next().unwrap().trim(), 16).unwrap();
+        bytes = &bytes[line_end + 2..];
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&bytes[..size]);
+        bytes = &bytes[size + 2..];
+    }
+}
