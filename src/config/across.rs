@@ -1,0 +1,90 @@
+//! Checks across keys: what is right alone but not together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::mistake::{Mistake, Origin};
+use super::settings::Settings;
+use super::source::SourceSpec;
+
+/// Keys of `[[camera]]` that do nothing for its source.
+pub(super) fn idle_keys(source: &SourceSpec) -> &'static [&'static str] {
+    match source {
+        SourceSpec::Test(_) => &["audio"],
+        // The camera decides its own picture, and stays connected anyway.
+        SourceSpec::Rtsp(_) => &["resolution", "fps", "keep_warm"],
+    }
+}
+
+/// `origin` tells where a key was written; `cameras` holds each camera's place, such as `camera[1]`.
+pub(super) fn check(
+    settings: &Settings,
+    cameras: &[String],
+    origin: &dyn Fn(&str) -> Origin,
+    camera_origin: &dyn Fn(usize, &str) -> Origin,
+) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    ports(settings, origin, &mut found);
+    let storage = &settings.storage;
+    if storage.warn_percent >= storage.refuse_percent {
+        found.push(Mistake {
+            origin: origin("storage.warn_percent"),
+            key: "storage.warn_percent".into(),
+            what: format!(
+                "is {}, not below storage.refuse_percent ({})",
+                storage.warn_percent, storage.refuse_percent
+            ),
+            hint: "write a smaller number, or raise storage.refuse_percent".into(),
+        });
+    }
+    let (mut ids, mut sources) = (BTreeMap::new(), BTreeMap::new());
+    for (i, camera) in settings.camera.iter().enumerate() {
+        let mut twice = |key: &str, first: Option<usize>, hint: &str| {
+            let Some(first) = first else { return };
+            found.push(Mistake {
+                origin: camera_origin(i, key),
+                key: format!("{}.{key}", cameras[i]),
+                what: format!("is the same as that of {} ({})", cameras[first], camera_origin(first, key)),
+                hint: hint.into(),
+            });
+        };
+        if let Some(id) = camera.id {
+            twice("id", ids.insert(id, i), "give each camera its own id");
+        }
+        let hint = "remove one of the two, or make them differ";
+        twice("source", sources.insert(camera.source.identity(), i), hint);
+    }
+    found
+}
+
+fn ports(settings: &Settings, origin: &dyn Fn(&str) -> Origin, found: &mut Vec<Mistake>) {
+    let mtx = &settings.mediamtx;
+    // The only UDP port can conflict with none of these.
+    let tcp: [(&str, SocketAddr); 6] = [
+        ("server.listen", settings.server.listen),
+        ("health.listen", settings.health.listen),
+        ("mediamtx.rtsp_listen", mtx.rtsp_listen),
+        ("mediamtx.hls_listen", mtx.hls_listen),
+        ("mediamtx.webrtc_listen", mtx.webrtc_listen),
+        ("mediamtx.api_listen", mtx.api_listen),
+    ];
+    for (i, (key, address)) in tcp.iter().enumerate() {
+        for (other, taken) in &tcp[..i] {
+            if overlap(*address, *taken) {
+                // The one that somebody wrote is the one to change.
+                let (key, other) = if origin(key) == Origin::Default { (other, key) } else { (key, other) };
+                found.push(Mistake {
+                    origin: origin(key),
+                    key: (*key).into(),
+                    what: format!("takes port {}, as {other} does ({})", address.port(), origin(other)),
+                    hint: "give each its own port".into(),
+                });
+            }
+        }
+    }
+}
+
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let all = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && (all || a.ip() == b.ip())
+}

@@ -1,0 +1,34 @@
+//! The configuration: layers → checked [`Settings`], every mistake at once, and where each value
+//! comes from.
+//!
+//! Layers, later wins: built-in defaults → the file → `conf.d/*.toml` beside it in name order → the
+//! environment. `[[camera]]` is a list: those of all files add up, `FIELDCAM_CAMERA` replaces them.
+//! Promises that whoever holds [`Settings`] holds checked ones, that every accepted key does
+//! something, and that no secret gets into a mistake or a print-out. Reads a few small files once at
+//! start; owns no task.
+
+mod across;
+mod check;
+mod data_dir;
+mod key;
+mod layer;
+mod load;
+mod mistake;
+mod report;
+mod rule;
+mod settings;
+mod source;
+
+pub use data_dir::check_data_dir;
+pub use key::{Entry, Key};
+pub use load::{Loaded, Sources, load};
+pub use mistake::{Mistake, Mistakes, Origin};
+pub use report::{report_effective, report_mistakes};
+pub use settings::{
+    Auth, CameraSection, Cameras, Ffmpeg, Health, Log, MediaMtx, Recording, Resolution, Server, Settings,
+    Storage, Synthetic, keys,
+};
+pub use source::{PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,313 @@
+//! The settings, and for each key the one line that makes it: name, type, default, rule, meaning.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::key::{Key, Preset, Scope};
+use super::rule::{
+    Fault, Rule, Shape, Show, address, duration, folder, line, one_of, optional, origins, parsed, percent,
+    program, secret, switch, unknown, whole, wrong_type,
+};
+use super::source::{self, SourceSpec};
+use crate::base::{CameraId, Secret};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A section's struct, its rows in the table of keys, and the function that reads it.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:literal => $type:ident {
+        $( $key:ident: $t:ty = $default:expr, $rule:expr, $about:literal; )*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $type {
+            $( #[doc = $about] pub $key: $t, )*
+        }
+
+        impl $type {
+            pub(super) fn keys() -> Vec<Key> {
+                vec![ $( Key::new($name, stringify!($key), Preset::from($default), $rule, $about) ),* ]
+            }
+
+            /// Reads every key, so that every mistake is found, before giving up.
+            pub(super) fn read(scope: &mut Scope<'_>) -> Option<Self> {
+                $( let $key = scope.take::<$t>(stringify!($key), &$rule, $about); )*
+                Some(Self { $( $key: $key?, )* })
+            }
+        }
+    };
+}
+
+section! {
+    /// `[server]`: the API, files and streams' port.
+    "server" => Server {
+        listen: SocketAddr = "0.0.0.0:8002", address(),
+            "Address of the API (WebSocket, files, live view)";
+        max_connections: u32 = 1000_i64, whole(1, 100_000),
+            "WebSocket connections at a time; more are refused";
+        idle_timeout: Duration = "300s", duration(SECOND, DAY, false),
+            "A connection that answers no WebSocket ping for this long is closed";
+        allowed_origins: Vec<String> = no_items(), origins(),
+            "Web pages of other origins that may use the API from a browser";
+    }
+}
+
+section! {
+    /// `[health]`: the port that tells whether the box works.
+    "health" => Health {
+        listen: SocketAddr = "0.0.0.0:8003", address(),
+            "Address of the health pages";
+    }
+}
+
+section! {
+    /// `[auth]`: who may call.
+    "auth" => Auth {
+        jwt_secret: Option<Secret> = Preset::Absent, optional(secret(32)),
+            "Signs log-ins; when not set, a random one is made at first start and kept below storage.data_dir";
+        rate_limit_per_minute: u32 = 1200_i64, whole(1, 1_000_000_000),
+            "Calls a minute that one user may make over all of their connections";
+    }
+}
+
+section! {
+    /// `[storage]`: where data is kept, and when the disk counts as full.
+    "storage" => Storage {
+        data_dir: PathBuf = "/data/fieldcam", folder(),
+            "Folder of recordings, snapshots, database and secrets; a Linux file system on this box";
+        warn_percent: f64 = 70.0, percent(),
+            "Share of the disk in use from which the box warns";
+        refuse_percent: f64 = 85.0, percent(),
+            "Share of the disk in use from which no new recording is started";
+    }
+}
+
+section! {
+    /// `[cameras]`: what holds for every camera that does not say otherwise.
+    "cameras" => Cameras {
+        synthetic: Synthetic = "auto", synthetic(),
+            "Number of test cameras; \"auto\" is two when there is no other camera";
+        resolution: Resolution = "1280x720", parsed(Resolution::EXPECTS, str::parse::<Resolution>),
+            "Picture size";
+        fps: u32 = 30_i64, whole(1, 120),
+            "Pictures a second";
+        encoder: String = "libx264", one_of(&["libx264"]),
+            "Video encoder";
+        keep_warm: bool = false, switch(),
+            "Keeps the encoder running when nobody watches, so that a stream starts at once";
+    }
+}
+
+section! {
+    /// One `[[camera]]`, with what it does not say filled in from `[cameras]`.
+    "camera" => CameraSection {
+        source: SourceSpec = Preset::Absent,
+            Rule::text(Shape::Text, source::EXPECTS, str::parse::<SourceSpec>).shown(Show::Source),
+            "Where the pictures come from";
+        id: Option<CameraId> = Preset::Absent, optional(camera_id()),
+            "Id to give it when it is first seen; when not set, the next free one";
+        name: Option<String> = Preset::Absent, optional(line(1, 64)),
+            "Name for people";
+        resolution: Resolution = Preset::Inherited, parsed(Resolution::EXPECTS, str::parse::<Resolution>),
+            "Picture size (test cameras)";
+        fps: u32 = Preset::Inherited, whole(1, 120),
+            "Pictures a second (test cameras)";
+        keep_warm: bool = Preset::Inherited, switch(),
+            "Keeps the encoder running when nobody watches (test cameras)";
+        audio: bool = false, switch(),
+            "Takes the camera's sound too (network cameras)";
+    }
+}
+
+section! {
+    /// `[recording]`.
+    "recording" => Recording {
+        segment_duration: Duration = "15m", duration(SECOND, DAY, false),
+            "Length of one file of a recording";
+        sync_interval: Duration = "500ms", duration(Duration::from_millis(50), SECOND.saturating_mul(10), true),
+            "How often open files are forced to the disk; what is newer is lost in a power cut";
+        format: String = "fmp4", one_of(&["fmp4"]),
+            "Format of the files";
+    }
+}
+
+section! {
+    /// `[mediamtx]`: the media server that Fieldcam starts.
+    "mediamtx" => MediaMtx {
+        binary: PathBuf = "mediamtx", program(),
+            "MediaMTX's program";
+        rtsp_listen: SocketAddr = ":8554", address(),
+            "Address of RTSP";
+        hls_listen: SocketAddr = "127.0.0.1:8888", address(),
+            "Address of HLS, for Fieldcam itself";
+        webrtc_listen: SocketAddr = "127.0.0.1:8889", address(),
+            "Address of WebRTC's set-up, for Fieldcam itself";
+        webrtc_udp: SocketAddr = ":8189", address(),
+            "UDP address of WebRTC's media";
+        api_listen: SocketAddr = "127.0.0.1:9997", address(),
+            "Address of MediaMTX's control API, for Fieldcam itself";
+    }
+}
+
+section! {
+    /// `[ffmpeg]`.
+    "ffmpeg" => Ffmpeg {
+        binary: PathBuf = "ffmpeg", program(),
+            "FFmpeg's program";
+    }
+}
+
+section! {
+    /// `[log]`.
+    "log" => Log {
+        level: String = "info", level(),
+            "What is logged";
+        target: String = "auto", one_of(&["auto", "journald", "console"]),
+            "Where the log goes; \"auto\" is journald when systemd started the program, else the console";
+    }
+}
+
+/// The sections that are no list, in the order they are shown.
+macro_rules! settings {
+    ($( $section:ident: $type:ident, $about:literal; )*) => {
+        /// Every setting, checked. Only [`super::load`] makes one.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Settings {
+            $( #[doc = $about] pub $section: $type, )*
+            /// `[[camera]]`, those of all files.
+            pub camera: Vec<CameraSection>,
+            /// Keeps other rooms from making one that nobody checked.
+            _checked: Checked,
+        }
+
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        struct Checked;
+
+        /// Names of the sections that are no list.
+        pub(super) const SECTIONS: &[&str] = &[ $( stringify!($section) ),* ];
+
+        /// The table of keys, in the order it is shown.
+        pub fn keys() -> Vec<Key> {
+            let mut keys = CameraSection::keys();
+            $( keys.extend($type::keys()); )*
+            keys
+        }
+
+        impl Settings {
+            /// Reads every section; `scoped` lends each its values.
+            pub(super) fn read(
+                camera: Vec<Option<CameraSection>>,
+                mut scoped: impl FnMut(&'static str, &mut dyn FnMut(&mut Scope<'_>)),
+            ) -> Option<Self> {
+                $(
+                    let mut $section = None;
+                    scoped(stringify!($section), &mut |scope| $section = $type::read(scope));
+                )*
+                let camera = camera.into_iter().collect::<Option<Vec<_>>>();
+                Some(Self { $( $section: $section?, )* camera: camera?, _checked: Checked })
+            }
+        }
+    };
+}
+
+settings! {
+    server: Server, "The API.";
+    health: Health, "The health pages.";
+    auth: Auth, "Who may call.";
+    storage: Storage, "Where data is kept.";
+    cameras: Cameras, "What holds for every camera.";
+    recording: Recording, "Recording.";
+    mediamtx: MediaMtx, "The media server.";
+    ffmpeg: Ffmpeg, "FFmpeg.";
+    log: Log, "The log.";
+}
+
+fn no_items() -> Vec<&'static str> {
+    Vec::new()
+}
+
+/// How many synthetic cameras there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synthetic {
+    /// Two when there is no other camera.
+    Auto,
+    /// As many.
+    Count(u32),
+}
+
+fn synthetic() -> Rule<Synthetic> {
+    let count = whole(0, 16);
+    let wanted = "\"auto\" or a whole number from 0 to 16";
+    Rule::new(Shape::Toml, wanted, move |value| match value.as_str() {
+        Some("auto") => Ok(Synthetic::Auto),
+        Some(text) => Err(Fault::new(unknown(text, &["auto"]), format!("write {wanted}"))),
+        None if value.to_num_lossy().is_none() => Err(wrong_type(value, wanted)),
+        None => count
+            .read(Some(value))
+            .map(Synthetic::Count)
+            .map_err(|fault| Fault::new(fault.what, format!("write {wanted}"))),
+    })
+}
+
+/// A picture's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Resolution {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+}
+
+impl Resolution {
+    const EXPECTS: &'static str = "\"WIDTHxHEIGHT\" in even numbers from \"160x120\" to \"7680x4320\"";
+}
+
+impl std::fmt::Display for Resolution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl FromStr for Resolution {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |s: &str| s.bytes().all(|b| b.is_ascii_digit()).then(|| s.parse::<u32>().ok()).flatten();
+        text.split_once('x')
+            .and_then(|(w, h)| Some((number(w)?, number(h)?)))
+            // H.264 with 4:2:0 halves both.
+            .filter(|(w, h)| (160..=7680).contains(w) && (120..=4320).contains(h) && w % 2 == 0 && h % 2 == 0)
+            .map(|(width, height)| Self { width, height })
+            .ok_or_else(|| format!("is {text:?}"))
+    }
+}
+
+fn camera_id() -> Rule<CameraId> {
+    parsed("an id in quotes such as \"camera3\"", |text| {
+        text.parse::<CameraId>().map_err(|_| format!("is {text:?}, which is no camera id"))
+    })
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A level, or directives of tracing-subscriber's `EnvFilter`. That takes any bare word as the name
+/// of a module, so that a mistyped level would switch the log off: bare words must be levels.
+fn level() -> Rule<String> {
+    let wanted =
+        "off, error, warn, info, debug or trace in quotes, also by module: \"info,fieldcam::rpc=debug\"";
+    parsed(wanted, |text| {
+        for directive in text.split(',').map(str::trim) {
+            let bare = !directive.contains(['=', '[', ']', '{', '}', '"']);
+            if bare && !LEVELS.contains(&directive) {
+                return Err(unknown(directive, &LEVELS));
+            }
+        }
+        tracing_subscriber::EnvFilter::builder()
+            .parse(text)
+            .map(|_| text.to_owned())
+            .map_err(|_| format!("is {text:?}, which is no log filter"))
+    })
+}
