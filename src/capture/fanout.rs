@@ -1,0 +1,243 @@
+//! One source, any number of bounded consumers.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::frame::Frame;
+
+/// Hands each frame to every consumer. Clones are the same fan-out; it outlives its sources, so
+/// that consumers stay while a source is started again.
+#[derive(Clone, Default)]
+pub struct Fanout {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    latest: Option<Frame>,
+    consumers: Vec<Arc<Queue>>,
+    frames: u64,
+    bytes: u64,
+}
+
+struct Queue {
+    name: String,
+    depth: usize,
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    frames: VecDeque<Frame>,
+    delivered: u64,
+    lost: u64,
+}
+
+/// One consumer's end; dropping it unsubscribes.
+pub struct Consumer {
+    queue: Arc<Queue>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// What went through a fan-out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FanoutCounters {
+    /// Frames published.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Each consumer of now.
+    pub consumers: Vec<ConsumerCounters>,
+}
+
+/// What one consumer got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConsumerCounters {
+    /// Its name.
+    pub name: String,
+    /// Frames it took.
+    pub delivered: u64,
+    /// Frames it lost because it was too slow.
+    pub lost: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fanout {
+    /// A fan-out without consumers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Hands a frame to every consumer; never waits. One that has `depth` frames waiting loses its
+    /// oldest.
+    pub fn publish(&self, frame: Frame) {
+        let mut shared = lock(&self.shared);
+        shared.frames += 1;
+        shared.bytes += frame.data.len() as u64;
+        for queue in &shared.consumers {
+            queue.push(frame.clone());
+        }
+        shared.latest = Some(frame);
+    }
+
+    /// Adds a consumer that holds up to `depth` frames (at least one). It starts with the newest
+    /// frame there is: an encoder need not wait for the next one.
+    pub fn subscribe(&self, name: impl Into<String>, depth: usize) -> Consumer {
+        let depth = depth.max(1);
+        let waiting = Waiting { frames: VecDeque::with_capacity(depth), ..Waiting::default() };
+        let queue = Arc::new(Queue {
+            name: name.into(),
+            depth,
+            waiting: Mutex::new(waiting),
+            arrived: Notify::new(),
+        });
+        let mut shared = lock(&self.shared);
+        if let Some(frame) = &shared.latest {
+            queue.push(frame.clone());
+        }
+        shared.consumers.push(queue.clone());
+        Consumer { queue, shared: self.shared.clone() }
+    }
+
+    /// The newest frame; its `captured` says how old it is.
+    pub fn latest(&self) -> Option<Frame> {
+        lock(&self.shared).latest.clone()
+    }
+
+    /// Forgets the newest frame: the camera is gone and nobody shall take the picture for live.
+    pub fn forget_latest(&self) {
+        lock(&self.shared).latest = None;
+    }
+
+    /// What went through.
+    pub fn counters(&self) -> FanoutCounters {
+        let shared = lock(&self.shared);
+        let consumers = shared.consumers.iter().map(|queue| queue.counters()).collect();
+        FanoutCounters { frames: shared.frames, bytes: shared.bytes, consumers }
+    }
+}
+
+impl Queue {
+    fn push(&self, frame: Frame) {
+        {
+            let mut waiting = lock(&self.waiting);
+            if waiting.frames.len() >= self.depth {
+                waiting.frames.pop_front();
+                waiting.lost += 1;
+            }
+            waiting.frames.push_back(frame);
+        }
+        self.arrived.notify_one();
+    }
+
+    fn pop(&self) -> Option<Frame> {
+        let mut waiting = lock(&self.waiting);
+        let frame = waiting.frames.pop_front()?;
+        waiting.delivered += 1;
+        Some(frame)
+    }
+
+    fn counters(&self) -> ConsumerCounters {
+        let waiting = lock(&self.waiting);
+        ConsumerCounters { name: self.name.clone(), delivered: waiting.delivered, lost: waiting.lost }
+    }
+}
+
+impl Consumer {
+    /// The oldest waiting frame, or the next one; cancel-safe.
+    pub async fn next(&mut self) -> Frame {
+        loop {
+            if let Some(frame) = self.queue.pop() {
+                return frame;
+            }
+            self.queue.arrived.notified().await;
+        }
+    }
+
+    /// The oldest waiting frame, if there is one.
+    pub fn try_next(&mut self) -> Option<Frame> {
+        self.queue.pop()
+    }
+
+    /// What this consumer got and lost.
+    pub fn counters(&self) -> ConsumerCounters {
+        self.queue.counters()
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        lock(&self.shared).consumers.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Mono;
+    use crate::capture::frame::FrameFormat;
+
+    fn frame(sequence: u64) -> Frame {
+        Frame {
+            data: vec![0; 10].into(),
+            format: FrameFormat::Mjpeg,
+            captured: Mono(sequence),
+            sequence,
+            width: 1,
+            height: 1,
+        }
+    }
+
+    fn rest(consumer: &mut Consumer) -> Vec<u64> {
+        std::iter::from_fn(|| consumer.try_next()).map(|f| f.sequence).collect()
+    }
+
+    #[test]
+    fn a_slow_consumer_loses_its_oldest_and_the_others_nothing() {
+        let fanout = Fanout::new();
+        let mut slow = fanout.subscribe("slow", 3);
+        let mut deep = fanout.subscribe("deep", 100);
+        for n in 0..10 {
+            fanout.publish(frame(n));
+        }
+        assert_eq!(rest(&mut slow), [7, 8, 9]);
+        assert_eq!(rest(&mut deep), (0..10).collect::<Vec<_>>());
+        assert_eq!(slow.counters(), ConsumerCounters { name: "slow".into(), delivered: 3, lost: 7 });
+        let counters = fanout.counters();
+        assert_eq!((counters.frames, counters.bytes, counters.consumers.len()), (10, 100, 2));
+    }
+
+    #[test]
+    fn a_new_consumer_starts_with_the_newest_frame() {
+        let fanout = Fanout::new();
+        for n in 0..3 {
+            fanout.publish(frame(n));
+        }
+        assert_eq!(rest(&mut fanout.subscribe("late", 5)), [2]);
+        fanout.forget_latest();
+        assert!(fanout.latest().is_none());
+        assert_eq!(rest(&mut fanout.subscribe("later", 5)), [0; 0]);
+    }
+
+    #[test]
+    fn a_dropped_consumer_is_gone() {
+        let fanout = Fanout::new();
+        drop(fanout.subscribe("short", 1));
+        fanout.publish(frame(0));
+        assert!(fanout.counters().consumers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_waiting_consumer_is_woken() {
+        let fanout = Fanout::new();
+        let mut consumer = fanout.subscribe("waiter", 2);
+        let (got, ()) = tokio::join!(consumer.next(), async { fanout.publish(frame(5)) });
+        assert_eq!(got.sequence, 5);
+    }
+}

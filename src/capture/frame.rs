@@ -1,0 +1,153 @@
+//! One captured frame and the buffers frames live in.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::base::Mono;
+
+/// What the bytes of a frame are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameFormat {
+    /// One JPEG picture, from SOI to EOI.
+    Mjpeg,
+}
+
+/// One whole frame. Cloning copies no picture.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The picture.
+    pub data: FrameBytes,
+    /// What `data` is.
+    pub format: FrameFormat,
+    /// When it was captured, as near as the source can tell.
+    pub captured: Mono,
+    /// Counts the frames this start of the source delivered, from 0.
+    pub sequence: u64,
+    /// Picture width in pixels.
+    pub width: u32,
+    /// Picture height in pixels.
+    pub height: u32,
+}
+
+/// The shared bytes of a frame; its buffer goes back to the pool with the last clone.
+#[derive(Clone)]
+pub struct FrameBytes(Arc<Vec<u8>>);
+
+impl Deref for FrameBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for FrameBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(bytes))
+    }
+}
+
+impl fmt::Debug for FrameBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// A buffer being filled: nobody else holds it yet.
+pub struct FrameBuffer(Arc<Vec<u8>>);
+
+impl FrameBuffer {
+    /// The bytes so far.
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        Arc::get_mut(&mut self.0).expect("a buffer being filled has one owner")
+    }
+}
+
+/// Buffers for the frames of one source: at most `limit`, grown when the first frames need them.
+///
+/// The pool keeps one reference to each buffer it handed out; a buffer is free again as soon as
+/// that is the only one, so letting go needs no lock and no message.
+pub struct FramePool {
+    slots: Vec<Arc<Vec<u8>>>,
+    lent: usize,
+    limit: usize,
+}
+
+impl FramePool {
+    /// A pool of at most `limit` buffers.
+    pub fn new(limit: usize) -> Self {
+        Self { slots: Vec::with_capacity(limit), lent: 0, limit }
+    }
+
+    /// An empty buffer with room for `size` bytes; `None` while readers hold all of them.
+    pub fn take(&mut self, size: usize) -> Option<FrameBuffer> {
+        // From the front, so that a short queue keeps using the same few buffers.
+        let free = self.slots.iter_mut().position(|slot| Arc::get_mut(slot).is_some());
+        let mut buffer = match free {
+            Some(index) => FrameBuffer(self.slots.remove(index)),
+            None if self.slots.len() + self.lent < self.limit => FrameBuffer(Arc::default()),
+            None => return None,
+        };
+        self.lent += 1;
+        let bytes = buffer.bytes_mut();
+        bytes.clear();
+        bytes.reserve(size);
+        Some(buffer)
+    }
+
+    /// Makes a filled buffer a frame's bytes.
+    pub fn seal(&mut self, buffer: FrameBuffer) -> FrameBytes {
+        let bytes = FrameBytes(buffer.0.clone());
+        self.give_back(buffer);
+        bytes
+    }
+
+    /// Returns a buffer, filled or not.
+    pub fn give_back(&mut self, buffer: FrameBuffer) {
+        self.lent = self.lent.saturating_sub(1);
+        self.slots.push(buffer.0);
+    }
+
+    /// Buffers that exist.
+    pub fn size(&self) -> usize {
+        self.slots.len() + self.lent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(pool: &mut FramePool, text: &[u8]) -> Option<FrameBytes> {
+        let mut buffer = pool.take(text.len())?;
+        buffer.bytes_mut().extend_from_slice(text);
+        Some(pool.seal(buffer))
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_when_the_last_reader_lets_go() {
+        let mut pool = FramePool::new(2);
+        let first = fill(&mut pool, b"first").unwrap();
+        let reader = first.clone();
+        let address = first.as_ptr();
+        drop(first);
+        assert_ne!(fill(&mut pool, b"2").unwrap().as_ptr(), address, "still read");
+        assert_eq!(&reader[..], b"first");
+        drop(reader);
+        let again: Vec<_> = (0..2).map(|_| fill(&mut pool, b"abc").unwrap()).collect();
+        assert!(again.iter().any(|bytes| bytes.as_ptr() == address));
+        assert_eq!(pool.size(), 2);
+    }
+
+    #[test]
+    fn a_pool_never_grows_beyond_its_limit() {
+        let mut pool = FramePool::new(3);
+        let held: Vec<_> = (0..3).map(|_| fill(&mut pool, b"x").unwrap()).collect();
+        assert!(fill(&mut pool, b"x").is_none());
+        drop(held);
+        assert!(fill(&mut pool, b"x").is_some());
+        assert_eq!(pool.size(), 3);
+    }
+}

@@ -1,0 +1,18 @@
+//! Frames from a camera into the process: source → fan-out → encoder, snapshot, later more.
+//!
+//! Owns the frame, its pooled buffer, the fan-out and the synthetic source. Promises: every frame
+//! carries the CLOCK_MONOTONIC time of its capture; a frame is whole or not there; a consumer that
+//! is too slow loses its own oldest frame and nobody else's; no allocation per frame once the pool
+//! is warm. Costs one task per source and one copy of each frame, from the pipe into its buffer.
+
+mod fanout;
+mod frame;
+mod mpjpeg;
+mod pattern;
+mod test_source;
+
+pub use fanout::{Consumer, ConsumerCounters, Fanout, FanoutCounters};
+pub use frame::{Frame, FrameBuffer, FrameBytes, FrameFormat, FramePool};
+pub use mpjpeg::{MpjpegParser, Part};
+pub use pattern::{PATTERNS, TestPlan};
+pub use test_source::{SourceEvent, TestSource};
