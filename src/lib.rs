@@ -3,6 +3,7 @@ pub mod auth;
 pub mod base;
 pub mod capture;
 pub mod config;
+pub mod encoder;
 pub mod notice;
 pub mod pipeline;
 pub mod store;

@@ -1,0 +1,18 @@
+//! From frames to a published H.264 stream: plan → FFmpeg arguments, its process and its progress.
+//!
+//! Owns the argument lists, the Matroska stream FFmpeg reads and the FFmpeg process of one camera.
+//! Promises: each frame goes in whole, with its capture time in microseconds, or not at all;
+//! capture never waits for the encoder; an encoder that takes frames and gives nothing for two
+//! seconds is ended. Costs one FFmpeg and three small tasks for each camera that is streaming.
+
+mod matroska;
+mod plan;
+mod process;
+mod progress;
+mod stall;
+
+pub use matroska::MatroskaStream;
+pub use plan::{EncodePlan, Plan, repack};
+pub use process::{Encoder, EncoderCounters, EncoderEvent, EncoderSpec};
+pub use progress::{Progress, ProgressParser};
+pub use stall::StallWatch;

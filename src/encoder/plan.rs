@@ -1,0 +1,255 @@
+//! FFmpeg's argument lists, as pure code. Only options that FFmpeg 5.1 and 7.1 both have.
+
+use crate::base::Secret;
+
+use super::matroska::MatroskaStream;
+
+/// How the frames of one camera are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncodePlan {
+    /// Picture width in pixels.
+    pub width: u32,
+    /// Picture height in pixels.
+    pub height: u32,
+    /// The rate the camera says it has.
+    pub fps: u32,
+}
+
+/// One argument list; the places of its secrets are marked, so that it can be printed without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    args: Vec<Arg>,
+    input: Option<MatroskaInput>,
+}
+
+/// What goes to FFmpeg's standard input.
+type MatroskaInput = EncodePlan;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Arg {
+    Plain(String),
+    Source(Secret),
+    Publish,
+}
+
+impl EncodePlan {
+    /// The list that reads our Matroska stream and publishes H.264.
+    pub fn plan(&self) -> Plan {
+        let mut args = plain(&[
+            "-hide_banner",
+            "-nostdin",
+            "-nostats",
+            "-loglevel",
+            "error",
+            "-progress",
+            "pipe:1",
+            "-stats_period",
+            "0.5",
+            // The header says all there is to know: start at the first frame.
+            "-fflags",
+            "nobuffer",
+            "-probesize",
+            "32",
+            "-analyzeduration",
+            "0",
+            "-fpsprobesize",
+            "0",
+            // A second decoding thread would hold a frame back.
+            "-threads",
+            "1",
+            "-f",
+            "matroska",
+            "-i",
+            "pipe:0",
+            "-map",
+            "0:v:0",
+            "-filter_threads",
+            "1",
+            // Each frame once, at its own time, to the microsecond.
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            "1:1000000",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-tune",
+            "zerolatency",
+            "-pix_fmt",
+            "yuv420p",
+            "-bf",
+            "0",
+        ]);
+        let (kbit, threads) = (self.max_kbit(), self.threads());
+        for (name, value) in [
+            ("-threads", threads.to_string()),
+            // Good footage where the picture is calm, and a ceiling where it is not.
+            ("-crf", "23".to_owned()),
+            ("-maxrate", format!("{kbit}k")),
+            ("-bufsize", format!("{}k", kbit * 2)),
+            // By time, because the rate varies; `-g` only has to stay out of the way. The 20 ms
+            // keep a second's last frame from slipping into the GOP by jitter.
+            ("-force_key_frames", "expr:lt(t,0.5)+gte(t,prev_forced_t+0.98)".to_owned()),
+            ("-forced-idr", "1".to_owned()),
+            ("-g", (self.fps.max(1) * 10).to_string()),
+        ] {
+            args.extend(plain(&[name, &value]));
+        }
+        args.extend(publishing());
+        Plan { args, input: Some(*self) }
+    }
+
+    /// The stream to write to FFmpeg's standard input.
+    pub fn stream(&self) -> MatroskaStream {
+        MatroskaStream::new(self.width, self.height, self.fps)
+    }
+
+    /// 4 Mbit/s for 720p30, and less than in proportion above: bigger pictures compress better.
+    fn max_kbit(&self) -> u32 {
+        let rate = f64::from(self.width) * f64::from(self.height) * f64::from(self.fps.max(1));
+        let scale = (rate / (1280.0 * 720.0 * 30.0)).powf(0.75);
+        // Whole hundreds; a positive number far below the limits of u32.
+        ((4000.0 * scale / 100.0).round() as u32).max(3) * 100
+    }
+
+    /// One thread encodes 1080p30 in real time; more only cut the picture into slices.
+    fn threads(&self) -> u32 {
+        let rate = u64::from(self.width) * u64::from(self.height) * u64::from(self.fps);
+        if rate > 1920 * 1080 * 45 { 2 } else { 1 }
+    }
+}
+
+/// The list that takes the picture alone from `source` (RTSP on loopback, H.264 or H.265) and
+/// publishes it unchanged: for a camera that sends sound which must not be kept.
+pub fn repack(source: Secret) -> Plan {
+    let mut args = plain(&[
+        "-hide_banner",
+        "-nostdin",
+        "-nostats",
+        "-loglevel",
+        "error",
+        "-progress",
+        "pipe:1",
+        "-stats_period",
+        "0.5",
+        "-fflags",
+        "nobuffer",
+        "-rtsp_transport",
+        "tcp",
+        "-allowed_media_types",
+        "video",
+        "-i",
+    ]);
+    args.push(Arg::Source(source));
+    args.extend(plain(&["-map", "0:v:0", "-c", "copy", "-an"]));
+    args.extend(publishing());
+    Plan { args, input: None }
+}
+
+fn publishing() -> Vec<Arg> {
+    let mut args = plain(&[
+        "-flush_packets",
+        "1",
+        "-f",
+        "rtsp",
+        "-rtsp_transport",
+        "tcp",
+        // FFmpeg's own 1472 makes MediaMTX repack every packet.
+        "-pkt_size",
+        "1452",
+    ]);
+    args.push(Arg::Publish);
+    args
+}
+
+fn plain(args: &[&str]) -> Vec<Arg> {
+    args.iter().map(|arg| Arg::Plain((*arg).to_owned())).collect()
+}
+
+impl Plan {
+    /// The arguments; never to be logged.
+    pub fn args(&self, publish: &Secret) -> Vec<String> {
+        self.fill(|arg| match arg {
+            Arg::Plain(text) => text.clone(),
+            Arg::Source(url) => url.expose().to_owned(),
+            Arg::Publish => publish.expose().to_owned(),
+        })
+    }
+
+    /// The command as people may see it: without URLs, credentials or paths.
+    pub fn printable(&self) -> String {
+        let args = self.fill(|arg| match arg {
+            Arg::Plain(text) => text.clone(),
+            Arg::Source(_) => "<camera>".to_owned(),
+            Arg::Publish => "<mediamtx>".to_owned(),
+        });
+        format!("ffmpeg {}", args.join(" "))
+    }
+
+    /// What goes to FFmpeg's standard input, if anything does.
+    pub fn input(&self) -> Option<MatroskaStream> {
+        self.input.map(|plan| plan.stream())
+    }
+
+    fn fill(&self, each: impl FnMut(&Arg) -> String) -> Vec<String> {
+        self.args.iter().map(each).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: EncodePlan = EncodePlan { width: 1280, height: 720, fps: 30 };
+
+    #[test]
+    fn the_encoder_command_is_exactly_this() {
+        assert_eq!(
+            PLAN.plan().printable(),
+            "ffmpeg -hide_banner -nostdin -nostats -loglevel error -progress pipe:1 -stats_period 0.5 \
+             -fflags nobuffer -probesize 32 -analyzeduration 0 -fpsprobesize 0 -threads 1 -f matroska \
+             -i pipe:0 -map 0:v:0 -filter_threads 1 -fps_mode passthrough -enc_time_base 1:1000000 \
+             -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -bf 0 -threads 1 -crf 23 \
+             -maxrate 4000k -bufsize 8000k \
+             -force_key_frames expr:lt(t,0.5)+gte(t,prev_forced_t+0.98) -forced-idr 1 -g 300 \
+             -flush_packets 1 -f rtsp -rtsp_transport tcp -pkt_size 1452 <mediamtx>"
+        );
+    }
+
+    #[test]
+    fn the_repack_command_is_exactly_this() {
+        let plan = repack(Secret::new("rtsp://u:hidden@127.0.0.1:8554/pull/camera3"));
+        assert_eq!(
+            plan.printable(),
+            "ffmpeg -hide_banner -nostdin -nostats -loglevel error -progress pipe:1 -stats_period 0.5 \
+             -fflags nobuffer -rtsp_transport tcp -allowed_media_types video -i <camera> -map 0:v:0 \
+             -c copy -an -flush_packets 1 -f rtsp -rtsp_transport tcp -pkt_size 1452 <mediamtx>"
+        );
+        assert!(plan.input().is_none());
+    }
+
+    #[test]
+    fn secrets_are_in_the_arguments_alone() {
+        let plan = repack(Secret::new("rtsp://u:hidden@h/a"));
+        let args = plan.args(&Secret::new("rtsp://u:other@h/b"));
+        assert!(args.iter().any(|a| a.contains("hidden")));
+        assert_eq!(args.last().unwrap(), "rtsp://u:other@h/b");
+        for text in [plan.printable(), format!("{plan:?}")] {
+            assert!(!text.contains("hidden") && !text.contains("other"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_ceiling_and_the_threads_follow_the_picture() {
+        let at = |width, height, fps| {
+            let plan = EncodePlan { width, height, fps };
+            (plan.max_kbit(), plan.threads())
+        };
+        assert_eq!(at(640, 480, 30), (1800, 1));
+        assert_eq!(at(1280, 720, 30), (4000, 1));
+        assert_eq!(at(1920, 1080, 30), (7300, 1));
+        assert_eq!(at(3840, 2160, 30), (20800, 2));
+        assert_eq!(at(16, 16, 1), (300, 1));
+    }
+}
