@@ -4,7 +4,9 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target_dir=${CARGO_TARGET_DIR:-$root/target}
-[[ $target_dir == /* ]] || target_dir=$root/$target_dir
+[[ $target_dir == /* ]] || target_dir=$PWD/$target_dir
+# Whatever a cargo configuration says, cargo and the scripts mean the same folder.
+export CARGO_TARGET_DIR=$target_dir
 tools_dir=$target_dir/tools
 me=${0##*/}
 
@@ -53,23 +55,24 @@ want_package() {
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]] || missing_packages+=("$1")
 }
 
+# Whether install_missing could install something here without asking anybody.
+may_install() {
+    have apt-get && { ((EUID == 0)) || { have sudo && sudo -n true 2>/dev/null; }; }
+}
+
 install_missing() {
     ((${#missing_packages[@]})) || return 0
-    local -a packages as_root=()
+    local -a packages apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
     mapfile -t packages < <(printf '%s\n' "${missing_packages[@]}" | sort -u)
     missing_packages=()
-    have apt-get || die "not installed here: ${packages[*]} (the names are Debian's)" \
-        "install them with this system's package manager, then run this again"
-    if ((EUID != 0)); then
-        if have sudo && sudo -n true 2>/dev/null; then
-            as_root=(sudo -n)
-        else
-            die "packages are missing, and this user may not install them; run" \
-                "sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages[*]}"
-        fi
+    if ! may_install; then
+        have apt-get || die "not installed here: ${packages[*]} (the names are Debian's)" \
+            "install them with this system's package manager, then run this again"
+        die "packages are missing, and this user may not install them; run" \
+            "sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages[*]}"
     fi
+    ((EUID == 0)) || apt=(sudo -n "${apt[@]}")
     say "installing ${packages[*]}"
-    local -a apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q)
     # A source that does not answer must not stop what the other sources have.
     "${apt[@]}" update >&2 || say "apt-get update reported errors, trying with the lists there are"
     "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >&2 ||
@@ -81,12 +84,12 @@ pip_tools() {
     local name=$1 list=$root/scripts/requirements/$1.txt dir=$tools_dir/$1 sum
     sum=$(sha256sum <"$list" | cut -d' ' -f1)
     if [[ $(cat "$dir/.installed" 2>/dev/null) != "$sum" ]]; then
+        # Debian's python3 has no ensurepip until python3-venv is there.
+        python3 -c 'import ensurepip, venv' 2>/dev/null || missing_packages+=(python3-venv)
+        install_missing
         (
             hold_lock "$tools_dir/.$name.lock"
             [[ $(cat "$dir/.installed" 2>/dev/null) != "$sum" ]] || exit 0
-            # Debian's python3 has no ensurepip until python3-venv is there.
-            python3 -c 'import ensurepip, venv' 2>/dev/null || missing_packages+=(python3-venv)
-            install_missing
             say "fetching $(sed -n 's/^\([a-z-]*==[^ ]*\).*/\1/p' "$list" | paste -sd' ') from PyPI"
             rm -rf "$dir"
             python3 -m venv "$dir" >&2
@@ -99,15 +102,48 @@ pip_tools() {
     printf '%s\n' "$dir"
 }
 
-# The Rust that Cargo.toml asks for, or the way to get it.
+# Debian's names for a Rust that is at least version $1, when it has one: oldstable keeps a new one beside its own.
+debian_rust() {
+    local package candidate
+    have apt-cache || return 1
+    for package in cargo cargo-web; do
+        candidate=$(apt-cache policy "$package" 2>/dev/null | sed -n 's/^  Candidate: //p')
+        if [[ -n $candidate ]] && printf '%s\n' "$1" "${candidate%%+*}" | sort -V -C; then
+            printf '%s\n' "$package" "rustc${package#cargo}"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# The compiler, linker and Rust that Cargo.toml asks for, or the way to get them.
 need_rust() {
-    local wanted found
-    # rustup's folder is not in the PATH of shells that were open before it was installed.
-    have cargo || [[ ! -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]] || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    local wanted found=none bin=${CARGO_HOME:-$HOME/.cargo}/bin
+    local -a packages=()
+    # rustup's folder is not in the PATH of a shell that was open before rustup came.
+    have cargo || [[ ! -x $bin/cargo ]] || PATH=$bin:$PATH
+    want_command cc gcc
+    want_package libc6-dev
+    [[ -e /etc/ssl/certs/ca-certificates.crt ]] || want_package ca-certificates
     wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
-    found=$(rustc --version 2>/dev/null | cut -d' ' -f2) || found=
-    if ! have cargo || ! printf '%s\n' "$wanted" "${found:-0}" | sort -V -C; then
-        die "Rust $wanted or newer is needed, here is ${found:-none}" \
-            "install it with the two commands of https://rustup.rs, or update it with: rustup update stable"
+    if have cargo && have rustc; then
+        found=$(rustc --version | cut -d' ' -f2)
+        if ! printf '%s\n' "$wanted" "$found" | sort -V -C; then
+            ! have rustup || die "Rust $wanted or newer is needed, here is $found" "run: rustup update stable"
+            say "Rust $wanted or newer is needed, here is $found"
+            found=none
+        fi
     fi
+    if [[ $found == none ]]; then
+        # The lists of a machine that was just set up may be empty.
+        [[ -n $(apt-cache policy cargo 2>/dev/null) ]] || ! may_install || {
+            missing_packages+=(ca-certificates)
+            install_missing
+        }
+        mapfile -t packages < <(debian_rust "$wanted")
+        ((${#packages[@]})) || die "Rust $wanted or newer is needed, and this system packages none; install it with" \
+            "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile default"
+        missing_packages+=("${packages[@]}")
+    fi
+    install_missing
 }
