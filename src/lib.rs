@@ -4,6 +4,7 @@ pub mod base;
 pub mod capture;
 pub mod config;
 pub mod encoder;
+pub mod mediamtx;
 pub mod notice;
 pub mod pipeline;
 pub mod store;
