@@ -3,6 +3,7 @@ pub mod auth;
 pub mod base;
 pub mod capture;
 pub mod config;
+pub mod ctl;
 pub mod encoder;
 pub mod mediamtx;
 pub mod notice;

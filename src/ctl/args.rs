@@ -1,0 +1,136 @@
+//! The command line of `fieldcam ctl`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::host::Host;
+use crate::base::units::parse_duration;
+
+/// Talk to a camera box over the network.
+#[derive(Args, Clone, Debug)]
+pub struct CtlArgs {
+    /// The box [default: this machine]
+    #[arg(long, global = true, value_name = "HOST[:PORT]")]
+    pub host: Option<Host>,
+    /// File that holds a log-in token (made on the box by `fieldcam token`); FIELDCAM_TOKEN works too
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Print the result as JSON, for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CtlCommand,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CtlCommand {
+    /// Is the box well?
+    Status,
+    /// List the cameras
+    Cameras,
+    /// Take a picture and download it
+    Snapshot {
+        /// Id or name of a camera
+        camera: String,
+        /// File or folder to save it in [default: its name on the box]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Record, then download the recording
+    Record {
+        /// Id or name of a camera
+        camera: String,
+        /// How long, such as 30s or 5m [default: until Ctrl-C]
+        #[arg(long = "for", value_name = "TIME", value_parser = whole_seconds)]
+        duration: Option<Duration>,
+        /// File or folder to save it in [default: its name on the box]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// List the recordings, newest first
+    Recordings {
+        /// How many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// How many of the newest to pass over
+        #[arg(long, default_value_t = 0)]
+        offset: u64,
+    },
+    /// Download a recording, or a snapshot (NAME.jpg); goes on where an interrupted download stopped
+    Get {
+        /// Name from `recordings`
+        name: String,
+        /// File or folder to save it in [default: its name on the box]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Print a camera's live URLs and until when they are valid
+    Stream {
+        /// Id or name of a camera
+        camera: String,
+    },
+    /// Call any method of the API
+    Call {
+        /// Method name, such as get_camera_list
+        method: String,
+        /// Its parameters as JSON
+        #[arg(value_name = "JSON", value_parser = json_object)]
+        params: Option<serde_json::Value>,
+    },
+}
+
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration.subsec_nanos() != 0 || !(1..=86_400).contains(&duration.as_secs()) {
+        return Err(format!("{text:?} must be whole seconds, from 1s to 24h"));
+    }
+    Ok(duration)
+}
+
+/// Whether the parameters fit is for the box to say; that they are JSON is for us.
+fn json_object(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        ctl: CtlArgs,
+    }
+
+    fn parse(line: &str) -> Result<CtlArgs, clap::Error> {
+        let words = std::iter::once("ctl").chain(line.split_whitespace());
+        Program::try_parse_from(words).map(|p| p.ctl)
+    }
+
+    #[test]
+    fn options_may_stand_on_either_side_of_the_command() {
+        assert!(parse("--json cameras").unwrap().json);
+        assert_eq!(parse("cameras --host box:8000").unwrap().host.unwrap().port(), 8000);
+    }
+
+    #[test]
+    fn durations_are_whole_seconds_within_a_day() {
+        let for_ = |t: &str| parse(&format!("record camera0 --for {t}"));
+        assert!(matches!(for_("5m").unwrap().command,
+            CtlCommand::Record { duration: Some(d), .. } if d.as_secs() == 300));
+        for bad in ["0s", "500ms", "25h", "10", "soon"] {
+            assert_eq!(for_(bad).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_are_not_json_are_wrong_usage() {
+        assert!(parse("call ping {").is_err());
+        assert!(parse("call ping {}").is_ok());
+    }
+}

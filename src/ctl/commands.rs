@@ -1,0 +1,203 @@
+//! One function for each command: ask, then show.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::args::{CtlArgs, CtlCommand};
+use super::host::{Local, token_for};
+use super::link::Link;
+use super::record;
+use super::reply::{CameraList, FileList, ServerInfo, Snapshot, Status, StreamUrl};
+use super::screen;
+use super::table::render;
+use crate::base::units::show_size;
+use crate::base::{CameraId, Error, ErrorKind, Result};
+
+/// Runs a command.
+pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result<()> {
+    let (host, token) = token_for(args.host.as_ref(), args.token_file.as_deref(), local)?;
+    let mut link = Link::open(&host).await?;
+    link.log_in(token).await?;
+    let (link, json) = (&mut link, args.json);
+    match args.command {
+        CtlCommand::Status => status(link, json).await,
+        CtlCommand::Cameras => cameras(link, json).await,
+        CtlCommand::Snapshot { camera, output } => {
+            let device = resolve(link, &camera).await?;
+            let taken: Snapshot = link.ask("take_snapshot", json!({ "device": device })).await?;
+            record::get(link, &taken.filename, output.as_deref(), json).await
+        }
+        CtlCommand::Record { camera, duration, output } => {
+            let device = resolve(link, &camera).await?;
+            record::record(link, &device, duration, output.as_deref(), json).await
+        }
+        CtlCommand::Recordings { limit, offset } => recordings(link, limit, offset, json).await,
+        CtlCommand::Get { name, output } => record::get(link, &name, output.as_deref(), json).await,
+        CtlCommand::Stream { camera } => stream(link, &camera, json).await,
+        CtlCommand::Call { method, params } => {
+            let result = link.call(&method, params).await?;
+            let pretty = || serde_json::to_string_pretty(&read::<Value>(&result)?).map_err(Error::internal);
+            screen::line(&if json { result.get().to_owned() } else { pretty()? });
+            Ok(())
+        }
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(raw: &RawValue) -> Result<T> {
+    serde_json::from_str(raw.get()).map_err(|e| {
+        Error::new(ErrorKind::DependencyFailed, "The box answered in an unknown form")
+            .with("detail", e.to_string())
+            .with("suggestion", "is this tool of the same version as the box?")
+    })
+}
+
+/// The id of the camera that a person means: an id, or a name as `cameras` shows it.
+async fn resolve(link: &mut Link, text: &str) -> Result<String> {
+    if text.parse::<CameraId>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let list: CameraList = link.ask("get_camera_list", Value::Null).await?;
+    let mut named = list.cameras.iter().filter(|c| c.name.to_lowercase() == text.to_lowercase());
+    match (named.next(), named.next()) {
+        (Some(camera), None) => Ok(camera.device.clone()),
+        (Some(_), Some(_)) => {
+            Err(Error::new(ErrorKind::NotFound, format!("Several cameras are named {text:?}"))
+                .with("suggestion", "use the id from `fieldcam ctl cameras`"))
+        }
+        _ => {
+            let known: Vec<_> = list.cameras.iter().map(|c| c.device.as_str()).collect();
+            let known = if known.is_empty() {
+                "this box has none".into()
+            } else {
+                format!("there are {}", known.join(", "))
+            };
+            Err(Error::new(ErrorKind::NotFound, format!("Camera not found: {text:?}"))
+                .with("suggestion", known))
+        }
+    }
+}
+
+async fn cameras(link: &mut Link, json: bool) -> Result<()> {
+    let raw = link.call("get_camera_list", None).await?;
+    if json {
+        screen::line(raw.get());
+        return Ok(());
+    }
+    let list: CameraList = read(&raw)?;
+    if list.cameras.is_empty() {
+        screen::line("no cameras");
+        return Ok(());
+    }
+    screen::line(&camera_table(&list));
+    Ok(())
+}
+
+fn camera_table(list: &CameraList) -> String {
+    let row = |c: &super::reply::Camera| {
+        vec![c.device.clone(), c.status.clone(), c.resolution.clone(), c.fps.to_string(), c.name.clone()]
+    };
+    render(&["CAMERA", "STATUS", "SIZE", "FPS", "NAME"], &list.cameras.iter().map(row).collect::<Vec<_>>())
+}
+
+async fn recordings(link: &mut Link, limit: u32, offset: u64, json: bool) -> Result<()> {
+    let raw = link.call("list_recordings", Some(json!({ "limit": limit, "offset": offset }))).await?;
+    if json {
+        screen::line(raw.get());
+        return Ok(());
+    }
+    let list: FileList = read(&raw)?;
+    if list.files.is_empty() {
+        screen::line(if list.total == 0 { "no recordings" } else { "no recordings that far back" });
+        return Ok(());
+    }
+    let row = |f: &super::reply::File| {
+        let duration = f.duration.map_or_else(|| "-".into(), show_time);
+        vec![f.filename.clone(), show_size(f.file_size), duration, f.modified_time.clone()]
+    };
+    screen::line(&render(
+        &["NAME", "SIZE", "LENGTH", "MODIFIED"],
+        &list.files.iter().map(row).collect::<Vec<_>>(),
+    ));
+    let shown = offset + list.files.len() as u64;
+    if shown < list.total {
+        screen::remark(&format!("{} more: --offset {shown}", list.total - shown));
+    }
+    Ok(())
+}
+
+/// `1:02:03` or `2:03`.
+fn show_time(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+async fn stream(link: &mut Link, camera: &str, json: bool) -> Result<()> {
+    let device = resolve(link, camera).await?;
+    let raw = link.call("get_stream_url", Some(json!({ "device": device }))).await?;
+    if json {
+        screen::line(raw.get());
+        return Ok(());
+    }
+    let url: StreamUrl = read(&raw)?;
+    let list: CameraList = link.ask("get_camera_list", Value::Null).await?;
+    let mut rows = vec![vec!["rtsp".to_owned(), url.stream_url]];
+    let hls = list.cameras.into_iter().find(|c| c.device == device).and_then(|c| c.streams.hls);
+    rows.extend(hls.map(|hls| vec!["hls".to_owned(), hls]));
+    for row in rows {
+        screen::line(&format!("{:<11}  {}", row[0], row[1]));
+    }
+    if let Some(until) = link.expires_at() {
+        screen::line(&format!("valid until  {until}"));
+    }
+    if url.stream_status == "ERROR" {
+        screen::remark("the camera does not deliver at present; see `fieldcam ctl cameras`");
+    }
+    Ok(())
+}
+
+async fn status(link: &mut Link, json: bool) -> Result<()> {
+    // A viewer may not see the health; the rest of the answer is still worth having.
+    let health = match link.call("get_status", None).await {
+        Ok(raw) => Some(raw),
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => None,
+        Err(e) => return Err(e),
+    };
+    let server = link.call("get_server_info", None).await?;
+    let cameras = link.call("get_camera_list", None).await?;
+    if json {
+        let part =
+            |raw: &Option<Box<RawValue>>| raw.as_ref().map_or("null".to_owned(), |r| r.get().to_owned());
+        let (server, cameras) = (server.get(), cameras.get());
+        screen::line(&format!(r#"{{"status":{},"server":{server},"cameras":{cameras}}}"#, part(&health)));
+        return Ok(());
+    }
+    let server: ServerInfo = read(&server)?;
+    screen::line(&format!("{} {} on {} ({})", server.name, server.version, link.host(), server.architecture));
+    match health.map(|raw| read::<Status>(&raw)).transpose()? {
+        Some(health) => {
+            screen::line(&format!("{}, up {}", health.status, show_time(health.uptime.max(0.0) as u64)));
+            for (part, state) in &health.components {
+                screen::line(&format!("  {part:<17} {}", state.as_str().unwrap_or("?")));
+            }
+        }
+        None => screen::line("health: needs a token with the role admin"),
+    }
+    let list: CameraList = read(&cameras)?;
+    screen::line(&format!("{} of {} cameras connected", list.connected, list.total));
+    if !list.cameras.is_empty() {
+        screen::line(&camera_table(&list));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_like_a_player_shows_them() {
+        assert_eq!(show_time(9), "0:09");
+        assert_eq!(show_time(3723), "1:02:03");
+    }
+}

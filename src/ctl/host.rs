@@ -1,0 +1,170 @@
+//! Which box, and with which token.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::base::{Error, ErrorKind, Result, Secret};
+
+/// The port a box listens on unless it was configured otherwise.
+const DEFAULT_PORT: u16 = 8002;
+
+/// A box's address: name or IP address, and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    name: String,
+    port: Option<u16>,
+}
+
+impl Host {
+    /// This machine, on a port.
+    pub fn local(port: Option<u16>) -> Host {
+        Host { name: "127.0.0.1".into(), port }
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(DEFAULT_PORT)
+    }
+
+    /// The name or address without brackets, for connecting.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is this very machine, so that this machine's own secret may be used for it.
+    fn is_loopback(&self) -> bool {
+        self.name.eq_ignore_ascii_case("localhost")
+            || self.name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+impl fmt::Display for Host {
+    /// As in a URL and in the `Host` header.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.contains(':') {
+            write!(f, "[{}]:{}", self.name, self.port())
+        } else {
+            write!(f, "{}:{}", self.name, self.port())
+        }
+    }
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    /// `box`, `box:8002`, `192.0.2.1`, `[2001:db8::1]:8002`, `2001:db8::1`, or the box's `http://` URL.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let complaint = || format!("{text:?} is not a host; write HOST or HOST:PORT");
+        let rest = ["http://", "ws://"].iter().find_map(|s| text.strip_prefix(s)).unwrap_or(text);
+        let rest = rest.split('/').next().unwrap_or_default();
+        let (name, port) = if let Some(inner) = rest.strip_prefix('[') {
+            let (name, after) = inner.split_once(']').ok_or_else(complaint)?;
+            name.parse::<Ipv6Addr>().map_err(|_| complaint())?;
+            (name, if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or_else(complaint)?) })
+        } else if rest.parse::<Ipv6Addr>().is_ok() {
+            (rest, None)
+        } else {
+            rest.split_once(':').map_or((rest, None), |(n, p)| (n, Some(p)))
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+        if name.is_empty() || !name.chars().all(plain) {
+            return Err(complaint());
+        }
+        let port = match port {
+            Some(p) => Some(p.parse::<u16>().ok().filter(|p| *p != 0).ok_or_else(complaint)?),
+            None => None,
+        };
+        Ok(Host { name: name.to_owned(), port })
+    }
+}
+
+/// What this machine's own data directory offers, when it can be read.
+pub struct Local {
+    /// Where the running box listens (`run/endpoints.json`).
+    pub port: Option<u16>,
+    /// A token made with the box's secret.
+    pub token: Option<Secret>,
+}
+
+/// Decides where to go and what to log in with: the token file, else FIELDCAM_TOKEN, else, for this
+/// machine only, its own secret.
+pub fn token_for(
+    host: Option<&Host>,
+    token_file: Option<&Path>,
+    local: impl FnOnce() -> Option<Local>,
+) -> Result<(Host, Secret)> {
+    let given = match token_file {
+        Some(file) => Some(read_token(file)?),
+        None => std::env::var("FIELDCAM_TOKEN").ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()),
+    };
+    let given = given.map(Secret::new);
+    // A token made here must never travel to another machine.
+    let here = host.is_none_or(Host::is_loopback);
+    let known = if here && (host.is_none() || given.is_none()) { local() } else { None };
+    let (port, minted) = known.map_or((None, None), |l| (l.port, l.token));
+    let host = host.cloned().unwrap_or_else(|| Host::local(port));
+    match given.or(minted) {
+        Some(token) => Ok((host, token)),
+        None => Err(Error::new(ErrorKind::AuthFailed, format!("There is no token to log in to {host} with")).with(
+            "suggestion",
+            "make one on the box with `fieldcam token --role operator` and pass it by --token-file or FIELDCAM_TOKEN",
+        )),
+    }
+}
+
+fn read_token(file: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        Error::new(ErrorKind::AuthFailed, format!("The token file {} cannot be read: {e}", file.display()))
+    })?;
+    match text.trim() {
+        "" => Err(Error::new(ErrorKind::AuthFailed, format!("The token file {} is empty", file.display()))),
+        token => Ok(token.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hosts_are_read_in_every_usual_form() {
+        for (text, shown) in [
+            ("box", "box:8002"),
+            ("box.local:9000", "box.local:9000"),
+            ("192.0.2.1", "192.0.2.1:8002"),
+            ("2001:db8::1", "[2001:db8::1]:8002"),
+            ("[2001:db8::1]:99", "[2001:db8::1]:99"),
+            ("http://box:8002/", "box:8002"),
+        ] {
+            assert_eq!(text.parse::<Host>().unwrap().to_string(), shown);
+        }
+        for bad in ["", ":80", "box:", "box:0", "box:99999", "a b", "[::1", "[box]", "user@box", "box:1:2"] {
+            assert!(bad.parse::<Host>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_made_here_stays_here() {
+        let mint = || Some(Local { port: Some(1), token: Some(Secret::new("x")) });
+        let away: Host = "192.0.2.1".parse().unwrap();
+        // The variable may be set where the tests run; then there is nothing to show.
+        if std::env::var_os("FIELDCAM_TOKEN").is_none() {
+            assert_eq!(token_for(Some(&away), None, mint).unwrap_err().kind(), ErrorKind::AuthFailed);
+            assert_eq!(token_for(None, None, mint).unwrap().0.port(), 1);
+            let near: Host = "localhost:7".parse().unwrap();
+            assert_eq!(token_for(Some(&near), None, mint).unwrap().0.port(), 7);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            if let Ok(host) = text.parse::<Host>() {
+                prop_assert_eq!(host.to_string().parse::<Host>().unwrap().to_string(), host.to_string());
+            }
+        }
+    }
+}

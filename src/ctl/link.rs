@@ -1,0 +1,171 @@
+//! One JSON-RPC connection to a box.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::failure;
+use super::host::Host;
+use crate::base::{Error, ErrorKind, Result, Secret};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// A camera that has to be started first may take several seconds for its first picture.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// A TCP connection to a box, within ten seconds.
+pub async fn connect(host: &Host) -> Result<TcpStream> {
+    let late = || failure::unreachable(host, &io::Error::from(io::ErrorKind::TimedOut));
+    let connecting = TcpStream::connect((host.name(), host.port()));
+    let stream = timeout(CONNECT_LIMIT, connecting).await.map_err(|_| late())?;
+    let stream = stream.map_err(|e| failure::unreachable(host, &e))?;
+    // Only the speed depends on it.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// A connection; logged in after [`Link::log_in`].
+pub struct Link {
+    socket: WebSocketStream<TcpStream>,
+    host: Host,
+    token: Option<Secret>,
+    session: Option<Value>,
+    next_id: u64,
+    broken: bool,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    #[serde(default)]
+    id: Value,
+    result: Option<Box<RawValue>>,
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: i64,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    data: Map<String, Value>,
+}
+
+impl Link {
+    /// Connects, not logged in.
+    pub async fn open(host: &Host) -> Result<Link> {
+        let stream = connect(host).await?;
+        let hello = timeout(CONNECT_LIMIT, client_async(format!("ws://{host}/ws"), stream)).await;
+        let hello = hello.map_err(|_| failure::cut_off(host, "no answer to the WebSocket handshake"))?;
+        let (socket, _) = hello.map_err(|e| match e {
+            WsError::Http(answer) => failure::http_status(host, answer.status().as_u16()),
+            other => Error::new(ErrorKind::DependencyFailed, format!("{host} does not speak WebSocket"))
+                .with("detail", other.to_string())
+                .with("suggestion", "is this a Fieldcam box, and is this its API port?"),
+        })?;
+        Ok(Link { socket, host: host.clone(), token: None, session: None, next_id: 0, broken: false })
+    }
+
+    /// Logs in, and again by itself after [`Link::reopen`].
+    pub async fn log_in(&mut self, token: Secret) -> Result<()> {
+        let answer = self.call("authenticate", Some(json!({ "auth_token": token.expose() }))).await?;
+        self.session = serde_json::from_str(answer.get()).ok();
+        self.token = Some(token);
+        Ok(())
+    }
+
+    /// Connects anew after the old connection has ended.
+    pub async fn reopen(&mut self) -> Result<()> {
+        let mut fresh = Link::open(&self.host).await?;
+        if let Some(token) = self.token.clone() {
+            fresh.log_in(token).await?;
+        }
+        *self = fresh;
+        Ok(())
+    }
+
+    /// The box at the other end.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Until when the log-in is valid, in the box's words.
+    pub fn expires_at(&self) -> Option<&str> {
+        self.session.as_ref()?.get("expires_at")?.as_str()
+    }
+
+    /// Calls a method; the result exactly as the box wrote it.
+    pub async fn call(&mut self, method: &str, params: Option<Value>) -> Result<Box<RawValue>> {
+        self.next_id += 1;
+        let id = self.next_id;
+        let mut request = json!({ "jsonrpc": "2.0", "id": id, "method": method });
+        if let Some(params) = params {
+            request["params"] = params;
+        }
+        // True while it is not known to work: a call given up half way leaves it so.
+        self.broken = true;
+        let sent = self.socket.send(Message::text(request.to_string())).await;
+        sent.map_err(|e| failure::cut_off(&self.host, &e.to_string()))?;
+        let reply = match timeout(ANSWER_LIMIT, self.answer(id)).await {
+            Ok(reply) => reply?,
+            Err(_) => {
+                let what = format!("no answer to {method} in {} s", ANSWER_LIMIT.as_secs());
+                return Err(failure::cut_off(&self.host, &what));
+            }
+        };
+        self.broken = false;
+        match (reply.result, reply.error) {
+            (_, Some(e)) => Err(failure::from_reply(e.code, &e.message, e.data)),
+            (Some(result), None) => Ok(result),
+            (None, None) => Ok(RawValue::NULL.to_owned()),
+        }
+    }
+
+    /// Whether the connection has failed (a refusal of the box is no such failure).
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Calls a method and reads its result as `T`.
+    pub async fn ask<T: for<'de> Deserialize<'de>>(&mut self, method: &str, params: Value) -> Result<T> {
+        let params = if params.is_null() { None } else { Some(params) };
+        let raw = self.call(method, params).await?;
+        serde_json::from_str(raw.get()).map_err(|e| {
+            Error::new(
+                ErrorKind::DependencyFailed,
+                format!("{} answered {method} in an unknown form", self.host),
+            )
+            .with("detail", e.to_string())
+            .with("suggestion", "is this tool of the same version as the box?")
+        })
+    }
+
+    async fn answer(&mut self, id: u64) -> Result<Reply> {
+        loop {
+            let text = match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => text,
+                Some(Ok(Message::Close(frame))) => {
+                    let why = frame.map(|f| f.to_string()).unwrap_or_else(|| "closed by the box".into());
+                    return Err(failure::cut_off(&self.host, &why));
+                }
+                Some(Ok(_)) => continue,
+                Some(Err(e)) => return Err(failure::cut_off(&self.host, &e.to_string())),
+                None => return Err(failure::cut_off(&self.host, "closed by the box")),
+            };
+            let reply: Reply = serde_json::from_str(&text).map_err(|e| {
+                failure::cut_off(&self.host, &format!("it sent something that is not JSON-RPC ({e})"))
+            })?;
+            // Anything else is a notification, or an answer that we no longer wait for.
+            if reply.id == json!(id) {
+                return Ok(reply);
+            }
+        }
+    }
+}

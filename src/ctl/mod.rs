@@ -1,0 +1,62 @@
+//! The laptop's tool, `fieldcam ctl`: a client of the public API and of nothing else.
+//!
+//! Owns no state on the box; on the laptop only the files it downloads. Promises: whatever fails is
+//! said with the next step and as an exit code (0 done, 1 refused or failed, 2 wrong usage); a file
+//! has its name only when it is complete, and an interrupted download goes on where it stopped. Costs
+//! one connection.
+
+mod args;
+mod commands;
+mod download;
+mod failure;
+mod host;
+mod link;
+mod progress;
+mod range;
+mod record;
+mod reply;
+mod screen;
+mod table;
+mod web;
+
+use std::process::ExitCode;
+
+pub use args::{CtlArgs, CtlCommand};
+pub use failure::describe;
+pub use host::{Host, Local, token_for};
+pub use link::{Link, connect};
+
+use crate::base::{Error, Result};
+
+/// Runs one command and reports a failure on standard error. `local` is asked only when the command
+/// goes to this machine without a token or a port of its own: it reads the box's data directory.
+pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> ExitCode {
+    let json = args.json;
+    match commands::run(args, local).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error, json);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn report(error: &Error, json: bool) {
+    if json {
+        screen::error_line(&failure::as_json(error).to_string());
+    } else {
+        screen::error_line(&describe(error));
+    }
+}
+
+/// Opens a logged-in connection the way every command does; for the benchmark as well.
+pub async fn log_in(
+    host: Option<&Host>,
+    token_file: Option<&std::path::Path>,
+    local: impl FnOnce() -> Option<Local>,
+) -> Result<(Link, Host)> {
+    let (host, token) = token_for(host, token_file, local)?;
+    let mut link = Link::open(&host).await?;
+    link.log_in(token).await?;
+    Ok((link, host))
+}

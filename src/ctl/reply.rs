@@ -1,0 +1,104 @@
+//! The results this tool shows, as far as it reads them. Unknown members are left alone.
+
+use serde::Deserialize;
+
+/// A row of `get_camera_list`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Camera {
+    pub device: String,
+    pub status: String,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub resolution: String,
+    #[serde(default)]
+    pub fps: u32,
+    #[serde(default)]
+    pub streams: Streams,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Streams {
+    pub hls: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct CameraList {
+    pub cameras: Vec<Camera>,
+    #[serde(default)]
+    pub total: u64,
+    #[serde(default)]
+    pub connected: u64,
+}
+
+/// A row of `list_recordings`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct File {
+    pub filename: String,
+    pub file_size: u64,
+    pub modified_time: String,
+    /// Our addition.
+    pub duration: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct FileList {
+    pub files: Vec<File>,
+    pub total: u64,
+}
+
+/// `get_recording_info` and `get_snapshot_info`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Info {
+    pub filename: String,
+    pub file_size: u64,
+    #[serde(default)]
+    pub duration: u64,
+    pub download_url: String,
+    /// Our additions.
+    pub status: Option<String>,
+    pub end_time: Option<String>,
+    #[serde(default)]
+    pub segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Segment {
+    pub number: u32,
+    pub file_size: u64,
+    pub download_url: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Snapshot {
+    pub filename: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Started {
+    pub filename: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct StreamUrl {
+    pub stream_url: String,
+    #[serde(default)]
+    pub stream_status: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ServerInfo {
+    pub name: String,
+    pub version: String,
+    #[serde(default)]
+    pub architecture: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Status {
+    pub status: String,
+    #[serde(default)]
+    pub uptime: f64,
+    #[serde(default)]
+    pub components: std::collections::BTreeMap<String, serde_json::Value>,
+}
