@@ -5,6 +5,7 @@ pub mod capture;
 pub mod config;
 pub mod ctl;
 pub mod encoder;
+pub mod log;
 pub mod mediamtx;
 pub mod notice;
 pub mod pipeline;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use url::Url;
 
 use super::mistake::nearest;
+use crate::base::Secret;
 
 /// The patterns of synthetic cameras; each is a source of FFmpeg's that takes a size and a rate.
 pub const PATTERNS: [&str; 7] =
@@ -84,6 +85,14 @@ impl RtspUrl {
     /// The port, the scheme's own when none is written.
     pub fn port(&self) -> u16 {
         self.0.port().unwrap_or(if self.0.scheme() == "rtsps" { 322 } else { 554 })
+    }
+
+    /// The password as written and as the camera gets it, for the log to hide.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let Some(written) = self.0.password() else { return Vec::new() };
+        let query = format!("p={}", written.replace('+', "%2B").replace('&', "%26"));
+        let plain = url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value.into_owned());
+        [Some(written.to_owned()), plain].into_iter().flatten().map(Secret::new).collect()
     }
 
     /// Scheme, host, port and path with query, without credentials: the same camera under another

@@ -233,7 +233,9 @@ fn wrong_values_are_refused_with_what_to_write() {
         ("[ffmpeg]\nbinary = \"\"", ["is empty", "PATH"]),
         ("[ffmpeg]\nbinary = \"/usr/bin/\"", ["a folder", "PATH"]),
         ("[log]\nlevel = \"inof\"", ["did you mean \"info\"?", "debug"]),
-        ("[log]\nlevel = \"info,fieldcam=loud\"", ["no log filter", "debug"]),
+        ("[log]\nlevel = \"info,fieldcam=loud\"", ["is \"loud\"", "debug"]),
+        ("[log]\nlevel = \"info,a b=info\"", ["\"a b\"", "no module"]),
+        ("[log]\nlevel = \"\"", ["is \"\"", "debug"]),
         ("[log]\ntarget = \"syslog\"", ["\"syslog\"", "\"journald\""]),
     ] {
         one_mistake(text, &parts);

@@ -1,0 +1,153 @@
+//! The log: tracing events as lines, to journald or the console.
+//!
+//! Promises that a registered secret, and what looks like a credential, is in no line ([`redact`]);
+//! that one event is one line, whatever a child or a client put into it; and that journald never
+//! makes the caller wait. The only state of the whole program that is not owned by a value: tracing
+//! itself is global, and so are the secrets to hide.
+
+mod redact;
+mod sink;
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::os::linux::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry};
+
+use self::sink::{Journal, Sink};
+use crate::base::{Error, ErrorKind, Result, Secret};
+use crate::config::{Log, Settings, SourceSpec};
+
+pub use redact::redact;
+
+/// Starts logging as the settings say, and hides the secrets in them. Once in a process.
+pub fn start(settings: &Settings) -> Result<()> {
+    hide_settings(settings);
+    let sink = Arc::new(open(&settings.log, Path::new(Journal::SOCKET))?);
+    tracing::subscriber::set_global_default(subscriber(&settings.log.level, sink)?).map_err(Error::internal)
+}
+
+/// Hides `secret` in every line from now on. For secrets that live long: only the newest few hundred
+/// are kept. Those shorter than six bytes would hide half of the log, and are guessed anyway.
+pub fn hide(secret: &Secret) {
+    const MAX: usize = 256;
+    let text = secret.expose();
+    let mut hidden = HIDDEN.write().unwrap_or_else(|e| e.into_inner());
+    if text.len() < 6 || hidden.iter().any(|h| h == text) {
+        return;
+    }
+    if hidden.len() == MAX {
+        hidden.remove(0);
+    }
+    hidden.push(text.to_owned());
+}
+
+static HIDDEN: RwLock<Vec<String>> = RwLock::new(Vec::new());
+
+fn hide_settings(settings: &Settings) {
+    settings.auth.jwt_secret.iter().for_each(hide);
+    for camera in &settings.camera {
+        if let SourceSpec::Rtsp(url) = &camera.source {
+            url.secrets().iter().for_each(hide);
+        }
+    }
+}
+
+/// Which place `log.target` means.
+fn open(log: &Log, journal: &Path) -> Result<Sink> {
+    let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let console = Sink::Console { coloured };
+    match log.target.as_str() {
+        "journald" => Journal::open(journal).map(Sink::Journal).map_err(|e| {
+            let message = "log.target is \"journald\", but journald does not answer; start it, or set log.target to \
+                           \"console\"";
+            Error::new(ErrorKind::Config, message).caused_by(e)
+        }),
+        "auto" if started_by_systemd() => Ok(Journal::open(journal).map_or(console, Sink::Journal)),
+        _ => Ok(console),
+    }
+}
+
+/// systemd connects standard error to the journal and says which stream that is; a shell started
+/// from a service inherits the variable, but not the stream.
+fn started_by_systemd() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    let stderr = std::fs::metadata("/proc/self/fd/2").ok();
+    stream.zip(stderr).is_some_and(|(s, m)| is_stream(&s, m.st_dev(), m.st_ino()))
+}
+
+/// Whether `JOURNAL_STREAM` (`device:inode`, decimal) names this file.
+fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
+    stream.split_once(':').is_some_and(|(d, i)| d.parse() == Ok(device) && i.parse() == Ok(inode))
+}
+
+fn subscriber(level: &str, sink: Arc<Sink>) -> Result<impl Subscriber + Send + Sync> {
+    let filter = level
+        .parse::<Targets>()
+        .map_err(|e| Error::new(ErrorKind::Config, "log.level is no log filter").caused_by(e))?;
+    // journald stores time and priority itself.
+    let is_journal = matches!(*sink, Sink::Journal(_));
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Lines(sink));
+    let layer = if is_journal { layer.without_time().with_level(false).boxed() } else { layer.boxed() };
+    Ok(Registry::default().with(layer.with_filter(filter)))
+}
+
+/// Gives each event a writer that knows its level.
+struct Lines(Arc<Sink>);
+
+struct Line<'a> {
+    sink: &'a Sink,
+    level: Level,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { sink: &self.0, level: Level::INFO }
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
+        Line { sink: &self.0, level: *meta.level() }
+    }
+}
+
+impl io::Write for Line<'_> {
+    /// tracing-subscriber hands over each event in one piece.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let line = {
+            let hidden = HIDDEN.read().unwrap_or_else(|e| e.into_inner());
+            one_line(&redact::redact_with(text.trim_end(), &hidden))
+        };
+        self.sink.line(self.level, &line);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Line breaks and other control characters as `\n`, `\u{1b}`: a camera's name or a child's words
+/// must not forge a line or talk to the terminal.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' {
+            let _ = write!(line, "{}", c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests;
