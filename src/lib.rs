@@ -1,6 +1,7 @@
 //! Fieldcam.
 pub mod auth;
 pub mod base;
+pub mod bench;
 pub mod capture;
 pub mod config;
 pub mod ctl;

@@ -72,10 +72,7 @@ async fn attempt(host: &Host, path: &str, part: &Part, progress: &mut Progress) 
     let offset = if tag.is_some() { part.size().await } else { 0 };
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
     if let Some(tag) = tag.filter(|_| offset > 0) {
-        headers.push((
-            RANGE,
-            HeaderValue::from(format!("bytes={offset}-").parse::<HeaderValue>().map_err(Error::internal)?),
-        ));
+        headers.push((RANGE, format!("bytes={offset}-").parse().map_err(Error::internal)?));
         headers.push((IF_RANGE, tag));
     }
     let answered =

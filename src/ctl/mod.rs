@@ -25,6 +25,7 @@ pub use args::{CtlArgs, CtlCommand};
 pub use failure::describe;
 pub use host::{Host, Local, token_for};
 pub use link::{Link, connect};
+pub use table::render;
 
 use crate::base::{Error, Result};
 
