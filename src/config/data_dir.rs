@@ -70,6 +70,9 @@ fn unfit(magic: i64) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+
     use super::*;
 
     #[test]
@@ -101,6 +104,33 @@ mod tests {
         assert!(e.to_string().contains("not a folder"), "{e}");
         std::os::unix::fs::symlink("/nowhere/at/all", dir.path().join("link")).unwrap();
         assert!(check_data_dir(&dir.path().join("link")).is_err());
+    }
+
+    /// Runs `test` on a fresh tmpfs in a mount namespace of its own thread, where the machine allows.
+    fn on_tmpfs(flags: MsFlags, test: impl FnOnce(&Path) + Send) {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = |path: &Path| {
+            unshare(CloneFlags::CLONE_NEWNS)?;
+            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+            mount(Some("tmpfs"), path, Some("tmpfs"), flags, None::<&str>)
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| match mounted(dir.path()) {
+                Ok(()) => test(dir.path()),
+                Err(e) => println!("skipped: this user may not mount: {e}"),
+            });
+        });
+    }
+
+    #[test]
+    fn a_read_only_mount_is_refused_for_root_too() {
+        on_tmpfs(MsFlags::MS_RDONLY, |dir| {
+            for path in [dir.to_owned(), dir.join("below")] {
+                let e = check_data_dir(&path).unwrap_err();
+                assert!(e.message().contains("mounted read-only"), "{e}");
+            }
+        });
+        on_tmpfs(MsFlags::empty(), |dir| check_data_dir(dir).unwrap());
     }
 
     #[test]

@@ -14,6 +14,9 @@ use super::key::{Key, Preset};
 use super::mistake::{Mistake, Origin, nearest};
 use super::rule::Shape;
 
+/// How cameras are given in the environment.
+const CAMERA_VARIABLE: &str = "FIELDCAM_CAMERA='[{source = \"test:testsrc2\"}, …]'";
+
 /// More is no configuration but a mistaken path.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -125,7 +128,7 @@ impl Layer {
                 } else if rest.contains("__") && !rest.starts_with("TEST_") {
                     let all: Vec<String> = settable.iter().map(|k| k.variable()).collect();
                     let hint = if rest.starts_with("CAMERA__") {
-                        "cameras are set all at once: FIELDCAM_CAMERA='[{source = \"test:testsrc2\"}]'".into()
+                        format!("cameras are set all at once: {CAMERA_VARIABLE}")
                     } else {
                         match nearest(name, all.iter().map(String::as_str)) {
                             Some(near) => format!("did you mean {near}?"),
@@ -145,10 +148,13 @@ impl Layer {
                     insert(&mut values, key.section, key.name, typed(text, key.shape, working_dir));
                     origins.insert(key.path(), Origin::Variable(name.into()));
                 }
-                None => {
-                    values.insert("camera".into(), toml_value(text).unwrap_or_else(|| Value::from(text)));
-                    origins.insert("camera".into(), Origin::Variable(name.into()));
-                }
+                None => match toml_value(text) {
+                    Some(cameras @ Value::Array(..)) => {
+                        values.insert("camera".into(), cameras);
+                        origins.insert("camera".into(), Origin::Variable(name.into()));
+                    }
+                    _ => mistake("is not a list in TOML".into(), format!("write {CAMERA_VARIABLE}")),
+                },
             }
         }
         let whole = Origin::Default;

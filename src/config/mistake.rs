@@ -1,6 +1,6 @@
 //! Mistakes in the configuration, and where each value comes from.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -70,11 +70,12 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.origin)?;
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        write!(f, "{}; {}", self.what, self.hint)
+        let key = if self.key.is_empty() { String::new() } else { format!("{}: ", self.key) };
+        let line = format!("{}: {key}{}; {}", self.origin, self.what, self.hint);
+        // Names and paths may hold anything; a mistake stays one line and leaves the terminal alone.
+        line.chars().try_for_each(|c| {
+            if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) }
+        })
     }
 }
 

@@ -278,6 +278,20 @@ fn broken_toml_is_told_with_line_and_column_and_without_quoting_it() {
 }
 
 #[test]
+fn names_cannot_forge_lines_or_talk_to_the_terminal() {
+    let found = mistakes("\"a\\nb: c\\u001b[2J\" = 1\n[server]\n\"x\\ry\" = 2");
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|m| !m.chars().any(char::is_control)), "{found:?}");
+}
+
+#[test]
+fn files_written_on_other_systems_are_read() {
+    let s = Loaded::from_text("\u{feff}[cameras]\r\nfps = 5\r\n").unwrap().settings;
+    assert_eq!(s.cameras.fps, 5);
+    one_mistake("\u{feff}[cameras]\r\n# é\r\nfps = 'é'\r\n", &["fieldcam.toml:3: cameras.fps"]);
+}
+
+#[test]
 fn files_that_cannot_be_read_are_mistakes_but_the_usual_one_may_be_missing() {
     let b = Folder::new(&[]);
     let missing = b.load(&[]).unwrap_err().to_string();
@@ -339,7 +353,7 @@ fn the_environment_sets_keys_by_their_type_and_refuses_names_that_are_none() {
         ("FIELDCAM_server__listen", ":1", "did you mean FIELDCAM_SERVER__LISTEN?"),
         ("FIELDCAM_A__B__C", "1", "names no key"),
         ("FIELDCAM_CAMERA__0__SOURCE", "test:testsrc", "FIELDCAM_CAMERA='[{source"),
-        ("FIELDCAM_CAMERA", "test:testsrc", "FIELDCAM_CAMERA: camera: is not a section"),
+        ("FIELDCAM_CAMERA", "test:testsrc", "FIELDCAM_CAMERA: camera: is not a list in TOML"),
         ("FIELDCAM_CAMERA", "[{source='test:testsrc', fps='x'}]", "FIELDCAM_CAMERA: camera[0].fps: is text"),
         ("FIELDCAM_STORAGE__DATA_DIR", "", "is empty"),
         ("FIELDCAM_CAMERAS__FPS", "many", "is text"),
