@@ -10,13 +10,17 @@
 use std::time::{Duration, Instant};
 
 pub mod ffmpeg;
+pub mod footage;
 pub mod http;
 pub mod loopdisk;
 pub mod process;
+pub mod recording;
 pub mod rpc;
+pub mod rtsp_camera;
 pub mod squares;
 pub mod testbox;
 pub mod token;
+pub mod turn;
 
 pub use rpc::{Client, RpcError};
 pub use testbox::{Setup, TestBox};

@@ -19,6 +19,12 @@ use super::{PATIENCE, wait_for};
 /// The daemon under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_fieldcam");
 
+/// The MediaMTX to test with.
+pub fn mediamtx() -> String {
+    std::env::var("FIELDCAM_TEST_MEDIAMTX")
+        .unwrap_or_else(|_| format!("{}/target/mediamtx/v1.20.1/amd64/mediamtx", env!("CARGO_MANIFEST_DIR")))
+}
+
 /// What kind of box to start. By default: two synthetic cameras, 640x360 at 30 fps, all ports free ones.
 #[derive(Clone)]
 pub struct Setup {
@@ -36,9 +42,6 @@ impl Default for Setup {
 impl Setup {
     /// Two small synthetic cameras.
     pub fn new() -> Setup {
-        let mediamtx = std::env::var("FIELDCAM_TEST_MEDIAMTX").unwrap_or_else(|_| {
-            format!("{}/target/mediamtx/v1.20.1/amd64/mediamtx", env!("CARGO_MANIFEST_DIR"))
-        });
         let mut setup = Setup { toml: String::new(), env: Vec::new(), data: None };
         for key in ["SERVER__LISTEN", "HEALTH__LISTEN"] {
             setup = setup.env(key, "127.0.0.1:0");
@@ -47,7 +50,7 @@ impl Setup {
             setup = setup.env(&format!("MEDIAMTX__{key}"), "127.0.0.1:0");
         }
         setup
-            .env("MEDIAMTX__BINARY", &mediamtx)
+            .env("MEDIAMTX__BINARY", &mediamtx())
             .env("CAMERAS__RESOLUTION", "640x360")
             .env("AUTH__RATE_LIMIT_PER_MINUTE", "1000000")
             .cameras(2)
@@ -70,6 +73,12 @@ impl Setup {
         let key = format!("FIELDCAM_{key}");
         self.env.retain(|(k, _)| *k != key);
         self.env.push((key, value.to_owned()));
+        self
+    }
+
+    /// Sets an environment variable of any name.
+    pub fn plain_env(mut self, key: &str, value: &str) -> Setup {
+        self.env.push((key.to_owned(), value.to_owned()));
         self
     }
 
@@ -365,7 +374,7 @@ fn collect(stream: impl Read + Send + 'static) -> Lines {
 /// Starts a child that dies with this test program, however that ends. The kernel ties it to the
 /// spawning *thread*, so one thread of the whole program starts them all.
 #[expect(unsafe_code, reason = "one system call between fork and exec")]
-fn spawn(mut command: Command) -> Child {
+pub fn spawn(mut command: Command) -> Child {
     type Job = (Command, mpsc::Sender<Child>);
     static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
     // SAFETY: prctl is async-signal-safe; nothing is allocated.

@@ -1,0 +1,173 @@
+//! Children that die or hang: each comes back by itself, and the recording that ran goes on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests stop at what they did not expect, and print what they measured"
+)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::footage::now_ms;
+use common::process::Process;
+use common::recording::Recording;
+use common::{Setup, TestBox, footage, turn, wait_for, wait_within};
+use nix::sys::signal::Signal::{self, SIGKILL, SIGSTOP, SIGTERM};
+
+/// Seconds that may be lost of what was captured before a fault.
+const LOST: f64 = 2.0;
+/// Seconds without capture after a fault: three and a keyframe interval.
+const GAP: f64 = 4.0;
+
+fn small() -> Setup {
+    Setup::new().cameras(1).env("CAMERAS__RESOLUTION", "320x180").env("CAMERAS__FPS", "15")
+}
+
+/// The children that may fail.
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    MediaMtx,
+    Encoder,
+    Source,
+}
+
+impl Victim {
+    fn find(self, testbox: &TestBox) -> Option<Process> {
+        let is = |p: &Process| match self {
+            Victim::MediaMtx => p.name == "mediamtx",
+            Victim::Encoder => p.name == "ffmpeg" && p.command.contains("rtsp://"),
+            Victim::Source => p.name == "ffmpeg" && p.command.contains("mpjpeg"),
+        };
+        testbox.children().into_iter().find(|p| is(p))
+    }
+}
+
+#[track_caller]
+fn fault(victim: Victim, signal: Signal) {
+    let _turn = turn::take();
+    let testbox = small().start();
+    let mut recording = Recording::start(&testbox, "camera0", 0);
+    recording.wait_seconds(3);
+
+    let before = wait_for("the child runs", || victim.find(&testbox));
+    let at = now_ms();
+    before.signal(signal);
+    let after = wait_for("another one runs", || victim.find(&testbox).filter(|p| p.pid != before.pid));
+    wait_for("the first one is gone", || (!before.alive()).then_some(()));
+    recording.wait_more(4);
+    assert!(after.alive(), "{after:?} has ended again");
+
+    let film = recording.stop();
+    let hole = film.hole(at);
+    println!(
+        "{victim:?} {signal}: lost {:.2} s, gap {:.2} s, {} segments",
+        hole.lost,
+        hole.gap,
+        film.segments.len()
+    );
+    assert!(hole.lost <= LOST, "{hole:?}");
+    assert!(hole.gap <= GAP, "{hole:?}");
+    let others: Vec<_> = film.jumps(0.5).into_iter().filter(|j| *j != (hole.from_ms, hole.to_ms)).collect();
+    assert!(others.is_empty(), "other holes: {others:?}");
+    if hole.to_ms - hole.from_ms > 1000 {
+        println!("  listed as {:?}", recording.gap_of(&hole));
+    }
+}
+
+#[test]
+fn a_killed_mediamtx_comes_back_and_the_recording_goes_on() {
+    fault(Victim::MediaMtx, SIGKILL);
+}
+
+#[test]
+fn a_frozen_mediamtx_is_replaced_and_the_recording_goes_on() {
+    fault(Victim::MediaMtx, SIGSTOP);
+}
+
+#[test]
+fn a_killed_encoder_comes_back_and_the_recording_goes_on() {
+    fault(Victim::Encoder, SIGKILL);
+}
+
+#[test]
+fn a_frozen_encoder_is_replaced_and_the_recording_goes_on() {
+    fault(Victim::Encoder, SIGSTOP);
+}
+
+#[test]
+fn a_killed_test_source_comes_back_and_the_recording_goes_on() {
+    fault(Victim::Source, SIGKILL);
+}
+
+#[test]
+fn a_frozen_test_source_is_replaced_and_the_recording_goes_on() {
+    fault(Victim::Source, SIGSTOP);
+}
+
+#[test]
+fn no_child_dies_in_30_idle_seconds() {
+    let _turn = turn::take();
+    let testbox = small().env("CAMERAS__KEEP_WARM", "true").start();
+    let family = wait_for("MediaMTX, the source and the encoder run", || {
+        let all = [Victim::MediaMtx, Victim::Source, Victim::Encoder].map(|v| v.find(&testbox));
+        all.into_iter().collect::<Option<Vec<_>>>()
+    });
+    let until = Instant::now() + Duration::from_secs(30);
+    wait_within(Duration::from_secs(60), "30 s pass", || {
+        for child in &family {
+            assert!(child.alive(), "{child:?} has ended\n{}", testbox.log());
+        }
+        (Instant::now() >= until).then_some(())
+    });
+}
+
+#[test]
+fn nothing_outlives_a_killed_daemon_not_even_a_frozen_child() {
+    let _turn = turn::take();
+    let mut testbox = small().start();
+    let mut recording = Recording::start(&testbox, "camera0", 0);
+    recording.wait_seconds(1);
+    for victim in [Victim::MediaMtx, Victim::Encoder, Victim::Source] {
+        wait_for("the child runs", || victim.find(&testbox)).signal(SIGSTOP);
+    }
+    // Waits until its children are gone, and fails when they stay.
+    testbox.kill();
+}
+
+#[test]
+fn a_first_signal_stops_cleanly_within_10_s_and_the_recording_plays() {
+    let _turn = turn::take();
+    let mut testbox = small().start();
+    let mut recording = Recording::start(&testbox, "camera0", 0);
+    recording.wait_seconds(3);
+    let last = now_ms();
+    let begun = Instant::now();
+    let status = testbox.stop();
+    println!("stopped in {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(status.success(), "{status}");
+    let film = footage::Footage::read(&recording.folder);
+    let end = film.pictures().last().unwrap().time_ms;
+    assert!(end + 2000 > last, "{} ms before the signal were not kept", last - end);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let _turn = turn::take();
+    let mut testbox = small().start();
+    // A MediaMTX that does not answer keeps the first signal busy.
+    wait_for("MediaMTX runs", || Victim::MediaMtx.find(&testbox)).signal(SIGSTOP);
+    testbox.signal(SIGTERM);
+    let handled = |signal: Signal| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", testbox.pid())).unwrap_or_default();
+        let pending = status.lines().find_map(|l| l.strip_prefix("ShdPnd:")).unwrap_or("0").trim().to_owned();
+        u64::from_str_radix(&pending, 16).unwrap_or(0) >> (signal as i32 - 1) & 1 == 0
+    };
+    wait_for("the first signal was taken", || handled(SIGTERM).then_some(()));
+    let begun = Instant::now();
+    testbox.stop();
+    println!("ended {:?} after the second signal", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
