@@ -204,7 +204,8 @@ impl Runner {
             }
         };
         let exit = if self.stop.is_cancelled() || broken.is_some() {
-            child.stop(STOP_GRACE).await
+            // A pattern has nothing to save, and nobody reads what it would write on its way out.
+            child.kill().await
         } else {
             // The pipe is closed: it is on its way out, or will be made to be.
             match tokio::time::timeout(STOP_GRACE, child.wait()).await {

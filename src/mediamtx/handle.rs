@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use super::api::{Api, Door, Fault};
 use super::callback::{self, Desk};
-use super::doors::{Doors, PUBLISH_USER, READER_USER};
-use super::path::{PathSpec, check_name};
+use super::doors::{Doors, READER_USER, TICKET};
+use super::path::{PathSource, PathSpec, check_name};
 use super::reply::PathState;
 use super::wake::Bell;
 use super::{Endpoints, Gate, MediaMtxOptions, ServerState, follow, ports, server};
@@ -26,6 +26,8 @@ use crate::supervise::{Group, Spawner};
 pub(super) const CALL: Duration = Duration::from_secs(2);
 /// Wake-ups kept while the pipeline is busy; more than a box has cameras.
 const WAKES: usize = 256;
+/// Failed pulls that a slow listener may miss; each camera only waits for its own next one.
+const FAILURES: usize = 64;
 
 /// Each path's specification and how often it was replaced.
 pub(super) type Desired = BTreeMap<String, (PathSpec, u32)>;
@@ -48,6 +50,8 @@ pub(super) struct Inner {
     reader: Api,
     pub server: watch::Sender<ServerState>,
     pub paths: watch::Sender<Arc<BTreeMap<String, PathState>>>,
+    /// Pulls that failed: path and reason.
+    pub failures: broadcast::Sender<(String, String)>,
     /// The path list is worth reading now.
     pub nudge: Notify,
     /// A write may or may not have arrived.
@@ -110,6 +114,7 @@ impl MediaMtx {
             reader: api(),
             server: watch::Sender::default(),
             paths: watch::Sender::default(),
+            failures: broadcast::Sender::new(FAILURES),
             nudge: Notify::new(),
             doubt: Notify::new(),
             wakes: Mutex::new(Some(wakes)),
@@ -171,6 +176,21 @@ impl MediaMtx {
             self.wait_for(&name).await;
         }
         told
+    }
+
+    /// Changes where a path's media come from; what it records stays as it is. Fails as [`Self::put_path`].
+    pub async fn set_source(&self, name: &str, source: PathSource) -> Result<()> {
+        let record = match self.inner.desired().0.get(name) {
+            Some((spec, _)) if spec.source == source => return Ok(()),
+            Some((spec, _)) => spec.record.clone(),
+            None => return Err(Error::not_found("Stream", name)),
+        };
+        self.put_path(PathSpec { name: name.to_owned(), source, record }).await
+    }
+
+    /// Pulls that fail from now on: the path, and MediaMTX's words for why.
+    pub fn source_failures(&self) -> broadcast::Receiver<(String, String)> {
+        self.inner.failures.subscribe()
     }
 
     /// Closes and opens a path again: a pull that waits to reconnect tries at once; readers and
@@ -262,18 +282,15 @@ impl MediaMtx {
     pub fn publish_url(&self, path: &str) -> Secret {
         let mut doors = self.inner.desk.doors.lock().unwrap_or_else(PoisonError::into_inner);
         let password = doors.ticket(path, Mono::now());
-        self.url(PUBLISH_USER, &password, path)
+        let address = ports::reach(self.inner.endpoints.rtsp);
+        Secret::new(format!("rtsp://{address}/{path}?{TICKET}{}", password.expose()))
     }
 
     /// An RTSP URL for our own readers on this machine, good as long as the daemon lives.
     pub fn reader_url(&self, path: &str) -> Secret {
         let doors = self.inner.desk.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        self.url(READER_USER, doors.reader(), path)
-    }
-
-    fn url(&self, user: &str, password: &Secret, path: &str) -> Secret {
         let address = ports::reach(self.inner.endpoints.rtsp);
-        Secret::new(format!("rtsp://{user}:{}@{address}/{path}", password.expose()))
+        Secret::new(format!("rtsp://{READER_USER}:{}@{address}/{path}", doors.reader().expose()))
     }
 
     /// The names of paths someone wants to read, as they come: every reader let in, and every hook.

@@ -35,6 +35,23 @@ pub struct Track {
     pub height: Option<u32>,
 }
 
+impl PathState {
+    /// Whether MediaMTX pulls the media itself.
+    pub fn is_pulled(&self) -> bool {
+        self.source_kind.as_deref().is_some_and(|kind| kind.starts_with("rtsp") && kind.ends_with("Source"))
+    }
+}
+
+impl Track {
+    /// Whether it is a picture; what MediaMTX names otherwise is sound or data.
+    pub fn is_video(&self) -> bool {
+        matches!(
+            self.codec.as_str(),
+            "H264" | "H265" | "AV1" | "VP8" | "VP9" | "M-JPEG" | "MPEG-4 Video" | "MPEG-1/2 Video"
+        )
+    }
+}
+
 /// `/v3/info`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Info {

@@ -81,6 +81,17 @@ pub(super) fn redact(message: &str, secret: &Secret) -> String {
     if secret.expose().is_empty() { out } else { out.replace(secret.expose(), "<secret>") }
 }
 
+/// The path whose pull failed and why, from a line like `[path camera2] [RTSP source] bad status
+/// code: 401 (Unauthorized)`.
+pub(super) fn source_failure(line: &Line) -> Option<(&str, &str)> {
+    if !matches!(line.level, Level::Warn | Level::Error) {
+        return None;
+    }
+    let (path, rest) = line.message.strip_prefix("[path ")?.split_once("] ")?;
+    let why = rest.strip_prefix("[RTSP source] ")?;
+    Some((path, why))
+}
+
 /// Whether a line tells that a path's state changed, so that the list is worth reading at once.
 pub(super) fn tells_of_change(message: &str) -> bool {
     message.contains("stream is available")
@@ -125,6 +136,18 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_failed_pull_is_told_with_its_path() {
+        let line = |level, message: &str| Line { level, message: message.into() };
+        let text = "[path camera2] [RTSP source] bad status code: 401 (Unauthorized)";
+        assert_eq!(
+            source_failure(&line(Level::Error, text)),
+            Some(("camera2", "bad status code: 401 (Unauthorized)"))
+        );
+        assert_eq!(source_failure(&line(Level::Info, text)), None);
+        assert_eq!(source_failure(&line(Level::Error, "[path camera2] closed")), None);
+    }
+
     use super::*;
     use proptest::prelude::*;
 
