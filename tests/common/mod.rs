@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod bystander;
 pub mod ffmpeg;
 pub mod footage;
 pub mod http;

@@ -1,0 +1,146 @@
+//! What the README promises a new user: list, watch, take a picture, record, download, play.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "see common")]
+
+mod common;
+
+use std::process::{Command, Output};
+
+use common::testbox::PROGRAM;
+use common::{TestBox, ffmpeg, squares};
+use serde_json::Value;
+
+#[track_caller]
+fn done(out: Output) -> String {
+    let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{}: {stdout}{stderr}", out.status);
+    stdout.into_owned()
+}
+
+fn words(out: &Output) -> (Option<i32>, String) {
+    (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+#[test]
+fn a_recording_goes_from_the_camera_to_the_laptop_without_a_gap() {
+    let testbox = TestBox::start();
+    let cameras = done(testbox.fieldcam(&["ctl", "cameras"]));
+    assert!(
+        cameras.contains("camera0") && cameras.contains("camera1") && cameras.contains("640x360"),
+        "{cameras}"
+    );
+
+    let file = testbox.scratch().join("take.mp4");
+    done(testbox.fieldcam(&["ctl", "record", "camera0", "--for", "10s", "-o", &file.to_string_lossy()]));
+    ffmpeg::decode_all(&file).unwrap();
+    let run = squares::read(&file.to_string_lossy(), 0);
+    let seconds = squares::assert_gapless(&run, 0.1) + 1.0 / 30.0;
+    assert!((seconds - 10.0).abs() <= 0.2, "{seconds:.3} s of {} frames", run.len());
+    let said = ffmpeg::duration(&file);
+    assert!((said - 10.0).abs() <= 0.2, "the file says {said} s");
+
+    let list = done(testbox.fieldcam(&["ctl", "recordings", "--json"]));
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let name = list["files"][0]["filename"].as_str().unwrap().to_owned();
+    assert!(done(testbox.fieldcam(&["ctl", "recordings"])).contains(&name));
+    let again = testbox.scratch().join("again.mp4");
+    done(testbox.fieldcam(&["ctl", "get", &name, "-o", &again.to_string_lossy()]));
+    assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&file).unwrap());
+}
+
+#[test]
+fn a_picture_comes_in_full_size() {
+    let testbox = TestBox::start();
+    let file = testbox.scratch().join("picture.jpg");
+    done(testbox.fieldcam(&["ctl", "snapshot", "camera1", "-o", &file.to_string_lossy()]));
+    assert_eq!(ffmpeg::jpeg_size(&file), (640, 360));
+}
+
+#[test]
+fn a_live_stream_plays_with_its_url_and_not_without_its_credentials() {
+    let testbox = TestBox::start();
+    let shown = done(testbox.fieldcam(&["ctl", "stream", "camera0"]));
+    assert!(shown.contains("valid until"), "{shown}");
+    let url = shown.lines().find_map(|l| l.strip_prefix("rtsp")).unwrap().trim().to_owned();
+    let run = squares::read(&url, 60);
+    assert_eq!(run.len(), 60);
+    assert!(squares::holes(&run).is_empty(), "{run:?}");
+
+    let mut other = url::Url::parse(&url).unwrap();
+    other.set_password(Some("wrong")).unwrap();
+    assert!(ffmpeg::try_probe(other.as_str()).is_err(), "a wrong password must not play");
+    other.set_username("").unwrap();
+    other.set_password(None).unwrap();
+    assert!(ffmpeg::try_probe(other.as_str()).is_err(), "no credentials must not play");
+    // A credential is for reading streams; it publishes nothing.
+    let published = ffmpeg::run(
+        "ffmpeg",
+        &[
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=size=320x180",
+            "-t",
+            "1",
+            "-c:v",
+            "libx264",
+            "-f",
+            "rtsp",
+            "-rtsp_transport",
+            "tcp",
+            &url,
+        ],
+    );
+    assert!(!published.status.success(), "a viewer's credential must not publish");
+}
+
+#[test]
+fn the_tool_works_from_elsewhere_with_a_token_alone() {
+    let testbox = TestBox::start();
+    let token = testbox.scratch().join("token");
+    std::fs::write(&token, format!("{}\n", testbox.token("viewer"))).unwrap();
+    let address = testbox.endpoints().address("ws");
+    let away = |args: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.env_clear().env("FIELDCAM_STORAGE__DATA_DIR", "/nonexistent").arg("ctl").args(args);
+        command.output().unwrap()
+    };
+    let token = token.to_string_lossy();
+    let with = ["--host", &address, "--token-file", &token];
+    assert!(done(away(&[&with[..], &["status"]].concat())).contains("2 of 2 cameras connected"));
+    let status: Value =
+        serde_json::from_str(&done(away(&[&with[..], &["--json", "status"]].concat()))).unwrap();
+    assert_eq!(
+        (&status["status"], &status["cameras"]["total"]),
+        (&Value::Null, &Value::from(2)),
+        "a viewer's view"
+    );
+    let raw = done(away(&[&with[..], &["--json", "call", "ping"]].concat()));
+    assert_eq!(raw, "\"pong\"\n");
+
+    let (code, why) = words(&away(&[&with[..], &["snapshot", "camera0"]].concat()));
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("operator") && why.contains("viewer"), "{why}");
+    let (code, why) = words(&away(&["--host", &address, "cameras"]));
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("token"), "{why}");
+    let (code, why) = words(&away(&["--host", "127.0.0.1:1", "--token-file", &token, "cameras"]));
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("127.0.0.1:1") && why.contains('→'), "{why}");
+    for wrong in [&["frobnicate"][..], &["record", "camera0", "--for", "soon"], &["--host", "a b", "cameras"]]
+    {
+        assert_eq!(words(&away(wrong)).0, Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_camera_that_does_not_exist_is_said_with_those_that_do() {
+    let testbox = TestBox::start();
+    let (code, why) = words(&testbox.fieldcam(&["ctl", "snapshot", "cellar"]));
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("cellar") && why.contains("camera0, camera1"), "{why}");
+    let (code, why) = words(&testbox.fieldcam(&["ctl", "get", "camera0_2001-01-01_00-00-00"]));
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("Recording not found"), "{why}");
+}
