@@ -129,8 +129,8 @@ section! {
             "Length of one file of a recording";
         sync_interval: Duration = "500ms", duration(Duration::from_millis(50), SECOND.saturating_mul(10), true),
             "How often open files are forced to the disk; what is newer is lost in a power cut";
-        format: String = "fmp4", one_of(&["fmp4"]),
-            "Format of the files";
+        format: String = "fmp4", one_of(&["fmp4", "mp4"]),
+            "Format that a recording is started with when the caller names none; the files are the same";
     }
 }
 
@@ -262,7 +262,7 @@ pub struct Resolution {
 }
 
 impl Resolution {
-    const EXPECTS: &'static str = "\"WIDTHxHEIGHT\" in even numbers from \"160x120\" to \"7680x4320\"";
+    const EXPECTS: &'static str = "\"WIDTHxHEIGHT\" in even numbers from \"160x120\" to \"4096x4096\"";
 }
 
 impl std::fmt::Display for Resolution {
@@ -278,8 +278,8 @@ impl FromStr for Resolution {
         let number = |s: &str| s.bytes().all(|b| b.is_ascii_digit()).then(|| s.parse::<u32>().ok()).flatten();
         text.split_once('x')
             .and_then(|(w, h)| Some((number(w)?, number(h)?)))
-            // H.264 with 4:2:0 halves both.
-            .filter(|(w, h)| (160..=7680).contains(w) && (120..=4320).contains(h) && w % 2 == 0 && h % 2 == 0)
+            // H.264 with 4:2:0 halves both; 4096 is as large as hardware encoders take.
+            .filter(|(w, h)| (160..=4096).contains(w) && (120..=4096).contains(h) && w % 2 == 0 && h % 2 == 0)
             .map(|(width, height)| Self { width, height })
             .ok_or_else(|| format!("is {text:?}"))
     }

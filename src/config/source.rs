@@ -9,8 +9,8 @@ use super::mistake::nearest;
 use crate::base::Secret;
 
 /// The patterns of synthetic cameras; each is a source of FFmpeg's that takes a size and a rate.
-pub const PATTERNS: [&str; 7] =
-    ["testsrc2", "testsrc", "smptebars", "smptehdbars", "rgbtestsrc", "yuvtestsrc", "gradients"];
+pub const PATTERNS: [&str; 6] =
+    ["testsrc2", "testsrc", "smptehdbars", "smptebars", "pal75bars", "rgbtestsrc"];
 
 /// What `camera.source` may be, for people.
 pub(super) const EXPECTS: &str =

@@ -146,7 +146,7 @@ fn cameras_of_all_files_add_up_and_take_what_they_do_not_say_from_cameras() {
     assert!(origin_of(&loaded, "camera[1]", "name").ends_with("door.toml:3"));
     assert!(origin_of(&loaded, "camera[2]", "fps").ends_with("fieldcam.toml:2"));
 
-    let only = [("FIELDCAM_CAMERA", "[{source = \"test:gradients\"}]")];
+    let only = [("FIELDCAM_CAMERA", "[{source = \"test:pal75bars\"}]")];
     let replaced = b.load(&only).unwrap();
     assert_eq!(replaced.settings.camera.len(), 1);
     assert_eq!(origin_of(&replaced, "camera[0]", "source"), "FIELDCAM_CAMERA");
@@ -165,8 +165,8 @@ fn all_mistakes_are_told_at_once_with_their_line() {
             "fieldcam.toml:3: server.lisen: unknown key",
             "fieldcam.toml:4: sever: unknown section",
             "fieldcam.toml:6: cameras.fps: is 0, out of range",
-            "fieldcam.toml:8: camera[0].source: names no pattern: \"x\" (there are testsrc2, testsrc, smptebars, \
-             smptehdbars, rgbtestsrc, yuvtestsrc, gradients)",
+            "fieldcam.toml:8: camera[0].source: names no pattern: \"x\" (there are testsrc2, testsrc, smptehdbars, \
+             smptebars, pal75bars, rgbtestsrc)",
             "fieldcam.toml:9: camera[1].source: is missing",
         ]
     );
@@ -225,6 +225,7 @@ fn wrong_values_are_refused_with_what_to_write() {
         ("[cameras]\nsynthetic = true", ["is true or false", "\"auto\""]),
         ("[cameras]\nresolution = \"1281x720\"", ["\"1281x720\"", "even"]),
         ("[cameras]\nresolution = \"+640x480\"", ["\"+640x480\"", "even"]),
+        ("[cameras]\nresolution = \"7680x4320\"", ["\"7680x4320\"", "4096"]),
         ("[cameras]\nencoder = \"libx265\"", ["did you mean \"libx264\"?", "write"]),
         ("[cameras]\nkeep_warm = \"yes\"", ["is text", "true or false, without quotes"]),
         ("[recording]\nsync_interval = \"1ms\"", ["out of range", "\"50ms\" to \"10s\", or \"0\""]),
@@ -412,7 +413,7 @@ fn keys_that_would_do_nothing_for_a_camera_are_refused() {
 #[test]
 fn sources_follow_their_grammar() {
     for good in
-        ["test:testsrc2", "test:gradients?lose=3", "rtsp://10.0.0.2/x", "rtsps://u:p%40@[::1]:322/a?b=c"]
+        ["test:testsrc2", "test:pal75bars?lose=3", "rtsp://10.0.0.2/x", "rtsps://u:p%40@[::1]:322/a?b=c"]
     {
         let spec: SourceSpec = good.parse().unwrap();
         assert!(!spec.identity().contains('@'), "{good}");
