@@ -4,10 +4,13 @@
 mod common;
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use common::rtsp_camera::{H264, PASSWORD, RtspCamera};
 use common::squares::{self, Squares};
-use common::{ffmpeg, loopdisk};
+use common::{ffmpeg, footage, loopdisk, wait_for};
 
 const WIDTH: usize = 320;
 const HEIGHT: usize = 180;
@@ -104,4 +107,30 @@ fn samples_are_compared_whole() {
     let run = [at(0, 0.0), at(1, 0.04), at(2, 0.5)];
     assert!(squares::holes(&run).is_empty());
     assert!(std::panic::catch_unwind(|| squares::assert_gapless(&run, 0.1)).is_err());
+}
+
+#[test]
+fn the_network_camera_sends_squares_refuses_strangers_and_can_be_cut_off() {
+    let mut camera = RtspCamera::start(H264);
+    let run = squares::read(&camera.url(PASSWORD), 20);
+    squares::assert_gapless(&run, 0.5);
+    assert!(footage::now_ms() - run.last().unwrap().time_ms < 10_000);
+
+    assert!(ffmpeg::try_probe(&camera.url("wrong")).is_err());
+    wait_for("the refusal is counted", || (camera.failed_logins().len() == 1).then_some(()));
+
+    camera.kill_server();
+    assert!(ffmpeg::try_probe(&camera.url(PASSWORD)).is_err());
+    camera.start_server();
+    camera.start_publisher();
+    match camera.cut_network() {
+        Ok(cut) => {
+            let address = camera.address();
+            let knock = || TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_ok();
+            assert!(!knock());
+            drop(cut);
+            assert!(knock());
+        }
+        Err(why) => eprintln!("left out: {why}"),
+    }
 }

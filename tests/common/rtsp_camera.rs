@@ -3,7 +3,7 @@
 //! The box reads it from 127.0.0.2, the publisher feeds it over 127.0.0.1: so the box's packets alone
 //! can be dropped. Its pictures carry the same squares as a synthetic camera's. Gone when dropped.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -79,6 +79,11 @@ impl RtspCamera {
     /// Its URL with a password.
     pub fn url(&self, password: &str) -> String {
         format!("rtsp://{USER}:{password}@127.0.0.2:{}/live", self.port)
+    }
+
+    /// Where the box reaches it.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 2], self.port))
     }
 
     /// A `[[camera]]` section for it; `more` are further lines.
