@@ -42,6 +42,17 @@ pub struct Consumer {
     shared: Arc<Mutex<Shared>>,
 }
 
+/// Reads the counters of a consumer that somebody else owns.
+#[derive(Clone)]
+pub struct ConsumerMeter(Arc<Queue>);
+
+impl ConsumerMeter {
+    /// What that consumer got and lost.
+    pub fn counters(&self) -> ConsumerCounters {
+        self.0.counters()
+    }
+}
+
 /// What went through a fan-out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FanoutCounters {
@@ -163,6 +174,11 @@ impl Consumer {
     /// The oldest waiting frame, if there is one.
     pub fn try_next(&mut self) -> Option<Frame> {
         self.queue.pop()
+    }
+
+    /// A view of its counters that outlives its loan to a task.
+    pub fn meter(&self) -> ConsumerMeter {
+        ConsumerMeter(self.queue.clone())
     }
 
     /// What this consumer got and lost.

@@ -11,8 +11,8 @@ mod mpjpeg;
 mod pattern;
 mod test_source;
 
-pub use fanout::{Consumer, ConsumerCounters, Fanout, FanoutCounters};
+pub use fanout::{Consumer, ConsumerCounters, ConsumerMeter, Fanout, FanoutCounters};
 pub use frame::{Frame, FrameBuffer, FrameBytes, FrameFormat, FramePool};
 pub use mpjpeg::{MpjpegParser, Part};
-pub use pattern::{PATTERNS, TestPlan};
+pub use pattern::TestPlan;
 pub use test_source::{SourceEvent, TestSource};

@@ -1,11 +1,7 @@
 //! What FFmpeg is asked to draw for a synthetic camera, as pure code.
 
 use crate::base::{Error, Result};
-
-/// The patterns a `test:` source may name: FFmpeg sources that need no option but size and rate.
-/// Nothing else gets into the filter text.
-pub const PATTERNS: [&str; 6] =
-    ["testsrc2", "testsrc", "smptehdbars", "smptebars", "pal75bars", "rgbtestsrc"];
+use crate::config::PATTERNS;
 
 /// A synthetic camera.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +24,7 @@ impl TestPlan {
     /// Refuses what FFmpeg would refuse or what would be more than a test pattern.
     pub fn check(&self) -> Result<()> {
         let refuse = |reason: String| Err(Error::unsupported("test source", reason));
+        // Nothing but a known name gets into the filter text.
         if !PATTERNS.contains(&self.pattern.as_str()) {
             return refuse(format!("a test pattern is one of {}", PATTERNS.join(", ")));
         }

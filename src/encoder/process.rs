@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Mono, Result, Secret};
-use crate::capture::Consumer;
+use crate::capture::{Consumer, ConsumerMeter};
 use crate::supervise::{Child, ChildSpec, Exit, FirstWords, Group, Spawner, Stdio, drain_lines};
 
 use super::matroska::MatroskaStream;
@@ -72,6 +72,7 @@ pub struct Encoder {
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+    meter: Option<ConsumerMeter>,
     command: String,
     pid: u32,
     started: Mono,
@@ -83,10 +84,19 @@ struct Shared {
     written: AtomicU64,
     bytes: AtomicU64,
     refused: AtomicU64,
-    lost: AtomicU64,
+}
+
+impl Shared {
+    fn watch(&self) -> MutexGuard<'_, StallWatch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Encoder {
+    /// How many frames its [`Consumer`] should hold: what comes while FFmpeg starts (0.3 s on a
+    /// busy box), which it then catches up with.
+    pub const QUEUE: usize = 12;
+
     /// Starts FFmpeg. `frames` feed it when the plan reads frames. A missing FFmpeg is an error,
     /// all else an event.
     pub async fn start(
@@ -108,6 +118,7 @@ impl Encoder {
         let shared = Arc::new(Shared::default());
         let stop = group.stop().child_token();
         let (pid, started) = (child.pid(), child.started);
+        let meter = frames.as_ref().map(Consumer::meter);
 
         let feeder = match (stream, child.stdin.take(), frames) {
             (Some(stream), Some(pipe), Some(frames)) => {
@@ -130,7 +141,7 @@ impl Encoder {
         let keeper =
             Keeper { child, feeder, words, inbox, shared: shared.clone(), stop: stop.clone(), events };
         let task = group.spawn(format!("encoder {}", spec.name), keeper.run());
-        Ok(Self { stop, task: Some(task), shared, command: spec.plan.printable(), pid, started })
+        Ok(Self { stop, task: Some(task), shared, meter, command: spec.plan.printable(), pid, started })
     }
 
     /// The command as people may see it.
@@ -151,10 +162,11 @@ impl Encoder {
     /// What went through so far.
     pub fn counters(&self) -> EncoderCounters {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let lost = self.meter.as_ref().map_or(0, |meter| meter.counters().lost);
         EncoderCounters {
             written: get(&self.shared.written),
             bytes: get(&self.shared.bytes),
-            dropped: get(&self.shared.refused) + get(&self.shared.lost),
+            dropped: get(&self.shared.refused) + lost,
         }
     }
 
@@ -192,12 +204,11 @@ impl Feed {
             if opening.is_some() && now.since(frame.captured) > STALE {
                 continue;
             }
-            self.shared.watch.lock().unwrap_or_else(PoisonError::into_inner).fed(now);
-            self.shared.lost.store(self.frames.counters().lost, Ordering::Relaxed);
             if !self.stream.frame_head(frame.captured, frame.data.len(), &mut head) {
                 self.shared.refused.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
+            self.shared.watch().fed(now);
             if let Some(header) = opening.take()
                 && self.pipe.write_all(&header).await.is_err()
             {
@@ -206,6 +217,7 @@ impl Feed {
             if self.pipe.write_all(&head).await.is_err() || self.pipe.write_all(&frame.data).await.is_err() {
                 return;
             }
+            self.shared.watch().taken();
             self.shared.written.fetch_add(1, Ordering::Relaxed);
             self.shared.bytes.fetch_add((head.len() + frame.data.len()) as u64, Ordering::Relaxed);
         }
@@ -298,11 +310,12 @@ impl Keeper {
                 () = self.stop.cancelled() => return self.end().await,
                 exit = self.child.wait() => return exit,
                 Some(progress) = self.inbox.recv() => {
-                    self.watch_state(|watch| watch.reported(progress.frames));
+                    self.shared.watch().reported(progress.frames);
                     let _ = self.events.try_send(EncoderEvent::Progress(progress));
                 }
                 _ = look.tick() => {
-                    if self.watch_state(|watch| watch.is_stalled(Mono::now())) {
+                    let stalled = self.shared.watch().is_stalled(Mono::now());
+                    if stalled {
                         let _ = self.events.send(EncoderEvent::Stalled).await;
                         // It does not answer: there is nothing to wait for.
                         return self.child.kill().await;
@@ -310,10 +323,6 @@ impl Keeper {
                 }
             }
         }
-    }
-
-    fn watch_state<T>(&self, act: impl FnOnce(&mut StallWatch) -> T) -> T {
-        act(&mut self.shared.watch.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// End of input, then SIGTERM, then SIGKILL.

@@ -16,6 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct StallWatch {
     unanswered: Option<Mono>,
     last_fed: Option<Mono>,
+    writing: Option<Mono>,
     frames: u64,
 }
 
@@ -28,6 +29,12 @@ impl StallWatch {
             self.unanswered = Some(now);
         }
         self.last_fed = Some(now);
+        self.writing = Some(now);
+    }
+
+    /// It has read that frame.
+    pub fn taken(&mut self) {
+        self.writing = None;
     }
 
     /// It reported so many frames in all.
@@ -42,7 +49,8 @@ impl StallWatch {
     pub fn is_stalled(&self, now: Mono) -> bool {
         let patience = if self.frames == 0 { START } else { PATIENCE };
         let still_fed = self.last_fed.is_some_and(|last| now.since(last) < PAUSE);
-        still_fed && self.unanswered.is_some_and(|since| now.since(since) >= patience)
+        let waits = |since: Option<Mono>| since.is_some_and(|since| now.since(since) >= patience);
+        waits(self.writing) || still_fed && waits(self.unanswered)
     }
 }
 
@@ -63,6 +71,7 @@ mod tests {
     ) -> Option<u64> {
         for ms in (from..to).step_by(40) {
             watch.fed(at(ms));
+            watch.taken();
             if let Some(frames) = answer(ms) {
                 watch.reported(frames);
             }
@@ -92,6 +101,15 @@ mod tests {
     fn one_that_never_starts_is_caught_after_five() {
         let caught = run(&mut StallWatch::default(), 0, 20_000, |_| Some(0)).unwrap();
         assert!((5_000..5_100).contains(&caught), "{caught}");
+    }
+
+    #[test]
+    fn one_that_does_not_read_is_caught_although_nothing_more_can_be_fed() {
+        let mut watch = StallWatch::default();
+        assert_eq!(run(&mut watch, 0, 4_000, |ms| Some(ms / 40 + 1)), None);
+        watch.fed(at(4_000));
+        assert!(!watch.is_stalled(at(5_900)));
+        assert!(watch.is_stalled(at(6_000)));
     }
 
     #[test]
