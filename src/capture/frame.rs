@@ -73,16 +73,25 @@ pub struct FramePool {
     slots: Vec<Arc<Vec<u8>>>,
     lent: usize,
     limit: usize,
+    /// Most buffers in use at once since the last look, and takes until the next one.
+    peak: usize,
+    until_look: u32,
 }
+
+/// A slow moment may need many buffers for a second; half a minute later they are given back.
+const LOOK_EVERY: u32 = 900;
+/// Kept beyond the peak, so that a little more does not allocate.
+const SPARE: usize = 2;
 
 impl FramePool {
     /// A pool of at most `limit` buffers.
     pub fn new(limit: usize) -> Self {
-        Self { slots: Vec::with_capacity(limit), lent: 0, limit }
+        Self { slots: Vec::with_capacity(limit), lent: 0, limit, peak: 0, until_look: LOOK_EVERY }
     }
 
     /// An empty buffer with room for `size` bytes; `None` while readers hold all of them.
     pub fn take(&mut self, size: usize) -> Option<FrameBuffer> {
+        self.look();
         // From the front, so that a short queue keeps using the same few buffers.
         let free = self.slots.iter_mut().position(|slot| Arc::get_mut(slot).is_some());
         let mut buffer = match free {
@@ -95,6 +104,21 @@ impl FramePool {
         bytes.clear();
         bytes.reserve(size);
         Some(buffer)
+    }
+
+    fn look(&mut self) {
+        let in_use = self.lent + self.slots.iter().filter(|slot| Arc::strong_count(slot) > 1).count();
+        self.peak = self.peak.max(in_use + 1);
+        self.until_look -= 1;
+        if self.until_look == 0 {
+            let mut surplus = self.size().saturating_sub(self.peak + SPARE);
+            self.slots.retain_mut(|slot| {
+                let goes = surplus > 0 && Arc::get_mut(slot).is_some();
+                surplus -= usize::from(goes);
+                !goes
+            });
+            (self.peak, self.until_look) = (0, LOOK_EVERY);
+        }
     }
 
     /// Makes a filled buffer a frame's bytes.
@@ -139,6 +163,17 @@ mod tests {
         let again: Vec<_> = (0..2).map(|_| fill(&mut pool, b"abc").unwrap()).collect();
         assert!(again.iter().any(|bytes| bytes.as_ptr() == address));
         assert_eq!(pool.size(), 2);
+    }
+
+    #[test]
+    fn buffers_of_a_slow_moment_are_given_back() {
+        let mut pool = FramePool::new(40);
+        drop((0..30).map(|_| fill(&mut pool, b"x").unwrap()).collect::<Vec<_>>());
+        assert_eq!(pool.size(), 30);
+        for _ in 0..2 * LOOK_EVERY {
+            fill(&mut pool, b"x").unwrap();
+        }
+        assert_eq!(pool.size(), 1 + SPARE);
     }
 
     #[test]

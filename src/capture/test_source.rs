@@ -19,7 +19,7 @@ use super::mpjpeg::MpjpegParser;
 use super::pattern::TestPlan;
 
 /// Buffers a source may have in use: the consumers' queues and what each is working on.
-const BUFFERS: usize = 24;
+const BUFFERS: usize = 48;
 /// A source that gives nothing for this long is silent.
 const SILENCE: Duration = Duration::from_secs(2);
 const STOP_GRACE: Duration = Duration::from_millis(500);

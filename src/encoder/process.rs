@@ -93,9 +93,9 @@ impl Shared {
 }
 
 impl Encoder {
-    /// How many frames its [`Consumer`] should hold: what comes while FFmpeg starts (0.3 s on a
-    /// busy box), which it then catches up with.
-    pub const QUEUE: usize = 12;
+    /// How many frames its [`Consumer`] should hold: what comes while FFmpeg starts or the box is
+    /// busy for a moment, which it then catches up with.
+    pub const QUEUE: usize = 30;
 
     /// Starts FFmpeg. `frames` feed it when the plan reads frames. A missing FFmpeg is an error,
     /// all else an event.

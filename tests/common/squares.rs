@@ -38,7 +38,9 @@ pub fn try_read(source: &str, limit: usize) -> Result<Vec<Squares>, String> {
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin", "-y"]).args(ffmpeg::input_options(source)).args(["-i", source]);
     for (format, target) in [("rawvideo", "pipe:1"), ("framecrc", &*times.path().to_string_lossy())] {
-        command.args(["-map", "0:v:0", "-vf", &filter, "-fps_mode", "passthrough"]);
+        command
+            .args(["-map", "0:v:0", "-vf", &filter, "-fps_mode", "passthrough"])
+            .args(["-enc_time_base", "1:90000"]);
         if limit != "0" {
             command.args(["-frames:v", &limit]);
         }
