@@ -113,7 +113,7 @@ fn samples_are_compared_whole() {
 fn the_network_camera_sends_squares_refuses_strangers_and_can_be_cut_off() {
     let mut camera = RtspCamera::start(H264);
     let run = squares::read(&camera.url(PASSWORD), 20);
-    squares::assert_gapless(&run, 0.5);
+    assert!(squares::holes(&run).is_empty(), "{run:?}");
     assert!(footage::now_ms() - run.last().unwrap().time_ms < 10_000);
 
     assert!(ffmpeg::try_probe(&camera.url("wrong")).is_err());

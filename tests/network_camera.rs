@@ -68,7 +68,8 @@ fn a_camera_is_listed_as_it_is_and_watched_through_the_box() {
     let run = squares::read(&url, 30);
     let late = now_ms() - run.last().unwrap().time_ms;
     println!("30 pictures through the box, the last {late} ms old when FFmpeg had ended");
-    squares::assert_gapless(&run, 0.5);
+    // FFmpeg may give the first pictures of a live stream one time.
+    assert!(squares::holes(&run).is_empty(), "{run:?}");
     assert_eq!(camera.readers(), 1, "the box reads the camera once, whoever watches");
     assert_eq!(streams(&url), ["video h264"]);
 }
