@@ -10,5 +10,6 @@ pub mod log;
 pub mod mediamtx;
 pub mod notice;
 pub mod pipeline;
+pub mod recording;
 pub mod store;
 pub mod supervise;

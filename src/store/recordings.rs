@@ -72,10 +72,10 @@ pub struct SegmentRow {
     pub closed: bool,
 }
 
-/// Time that is missing before segment `number`.
+/// Time that is missing before segment `number` or, where `start_us` is inside it, within.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GapRow {
-    /// The segment after the gap.
+    /// The first segment that has footage from after the gap.
     pub number: u32,
     /// End of the last frame before it.
     pub start_us: i64,
@@ -335,7 +335,7 @@ impl Store {
     pub async fn gaps(&self, id: i64) -> Result<Vec<GapRow>> {
         self.read(move |c| {
             let sql = "SELECT number, start_us, duration_us, cause FROM gaps WHERE recording = ?1
-                ORDER BY number";
+                ORDER BY start_us";
             let mut statement = c.prepare_cached(sql)?;
             let rows = statement.query_map([id], |r| {
                 Ok(GapRow {

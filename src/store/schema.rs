@@ -59,14 +59,14 @@ CREATE TABLE segments (
     PRIMARY KEY (recording, number)
 ) WITHOUT ROWID;
 
--- the time missing before segment `number`
+-- missing time: before segment `number`, or inside it
 CREATE TABLE gaps (
     recording   INTEGER NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
     number      INTEGER NOT NULL,
     start_us    INTEGER NOT NULL,
     duration_us INTEGER NOT NULL,
     cause       TEXT NOT NULL,
-    PRIMARY KEY (recording, number)
+    PRIMARY KEY (recording, start_us)
 ) WITHOUT ROWID;
 
 CREATE TABLE notes (

@@ -1,0 +1,2 @@
+//! Recordings.
+pub mod mp4;

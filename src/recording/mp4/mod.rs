@@ -1,0 +1,36 @@
+//! Reader of the fragmented MP4 segments that MediaMTX's recorder writes.
+//!
+//! Promises: never panics, never allocates more than a ceiling of its own whatever a file claims,
+//! accepts only what it understands. A fragment counts when it is whole on the disk, so the end it
+//! reports is where a torn file may be cut. A growing file costs only its new bytes.
+
+mod boxes;
+mod fragment;
+mod header;
+mod scan;
+mod verify;
+
+pub use fragment::Fragment;
+pub use header::{Header, Mtxi};
+pub use scan::{ReadAt, Scan};
+pub use verify::last_sound_end;
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage(pub &'static str);
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// Largest file header read; MediaMTX's is below 2 KiB.
+const MAX_MOOV: u64 = 1 << 20;
+/// Largest fragment header read; one of 500 ms holds 16 bytes a frame.
+const MAX_MOOF: u64 = 1 << 20;
+
+#[cfg(test)]
+pub(super) mod build;

@@ -1,0 +1,363 @@
+//! Walk over a segment file that may still be growing, or torn.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::boxes::Head;
+use super::fragment::{Fragment, contents};
+use super::header::Header;
+use super::{Damage, MAX_MOOF, MAX_MOOV};
+
+/// A file, or bytes in memory.
+pub trait ReadAt {
+    /// Bytes there are now.
+    fn size(&self) -> io::Result<u64>;
+    /// Fills `buffer` from `offset`.
+    fn fill_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl ReadAt for File {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn fill_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buffer, offset)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn fill_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let part = usize::try_from(offset)
+            .ok()
+            .and_then(|o| self.get(o..o.checked_add(buffer.len())?))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(part);
+        Ok(())
+    }
+}
+
+/// How far a segment file is understood. [`Scan::advance`] again when it has grown.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    header: Option<Header>,
+    end: u64,
+    len: u64,
+    media_us: u64,
+    fragments: u64,
+    last: Option<Fragment>,
+    damage: Option<Damage>,
+    buffer: Vec<u8>,
+}
+
+/// What stands at an offset.
+enum Next {
+    /// Not (yet) whole.
+    Short,
+    Whole(Head),
+}
+
+enum Stop {
+    Io(io::Error),
+    Damage(Damage),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Io(error)
+    }
+}
+
+impl From<Damage> for Stop {
+    fn from(damage: Damage) -> Self {
+        Stop::Damage(damage)
+    }
+}
+
+impl Scan {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads what is new, handing each whole fragment to `each`. Stops for good at damage, which a
+    /// later call does not mend; a fragment that is not whole yet is no damage.
+    pub fn advance(
+        &mut self,
+        file: &(impl ReadAt + ?Sized),
+        mut each: impl FnMut(&Fragment),
+    ) -> io::Result<()> {
+        self.len = file.size()?;
+        if self.damage.is_some() {
+            return Ok(());
+        }
+        let read = self.read_new(file, &mut each);
+        // A scan lives as long as its file; one long moof must not stay in memory with it.
+        self.buffer = Vec::new();
+        match read {
+            Err(Stop::Io(error)) => return Err(error),
+            Err(Stop::Damage(damage)) => self.damage = Some(damage),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    fn read_new(
+        &mut self,
+        file: &(impl ReadAt + ?Sized),
+        each: &mut impl FnMut(&Fragment),
+    ) -> Result<(), Stop> {
+        if self.header.is_none() {
+            let Some(header) = self.read_header(file)? else { return Ok(()) };
+            self.end = header.len;
+            self.header = Some(header);
+        }
+        while let Some(fragment) = self.read_fragment(file)? {
+            self.end = fragment.offset + fragment.size;
+            self.media_us = self.media_us.max(fragment.start_us.saturating_add(fragment.duration_us));
+            self.fragments += 1;
+            self.last = Some(fragment);
+            each(&fragment);
+        }
+        Ok(())
+    }
+
+    fn read_header(&mut self, file: &(impl ReadAt + ?Sized)) -> Result<Option<Header>, Stop> {
+        let Next::Whole(ftyp) = self.next_box(file, 0)? else { return Ok(None) };
+        if ftyp.kind != *b"ftyp" || ftyp.size > 4096 {
+            return Err(Damage("the file does not start with ftyp").into());
+        }
+        let Next::Whole(moov) = self.next_box(file, ftyp.size)? else { return Ok(None) };
+        if moov.kind != *b"moov" || moov.size > MAX_MOOV {
+            return Err(Damage("the file has no moov of a sane size").into());
+        }
+        self.load(file, 0, ftyp.size + moov.size)?;
+        Ok(Some(Header::parse(&self.buffer)?))
+    }
+
+    fn read_fragment(&mut self, file: &(impl ReadAt + ?Sized)) -> Result<Option<Fragment>, Stop> {
+        let Next::Whole(moof) = self.next_box(file, self.end)? else { return Ok(None) };
+        if moof.kind != *b"moof" || moof.size > MAX_MOOF {
+            return Err(Damage("no fragment where one should start").into());
+        }
+        let Next::Whole(mdat) = self.next_box(file, self.end + moof.size)? else { return Ok(None) };
+        if mdat.kind != *b"mdat" {
+            return Err(Damage("a fragment without its data").into());
+        }
+        self.load(file, self.end, moof.size)?;
+        let header = self.header.as_ref().expect("fragments are read after the header");
+        let contents = contents(&self.buffer[moof.len..], header)?;
+        let size = moof.size + mdat.size;
+        if contents.reach > size {
+            return Err(Damage("samples outside of their fragment").into());
+        }
+        Ok(Some(Fragment {
+            offset: self.end,
+            size,
+            start_us: contents.start_us,
+            duration_us: contents.end_us.saturating_sub(contents.start_us),
+            keyframe: contents.keyframe,
+            frames: contents.frames,
+            longest_us: contents.longest_us,
+        }))
+    }
+
+    fn next_box(&self, file: &(impl ReadAt + ?Sized), offset: u64) -> Result<Next, Stop> {
+        let left = self.len.saturating_sub(offset);
+        if left < 8 {
+            return Ok(Next::Short);
+        }
+        let mut bytes = [0; Head::MAX_LEN];
+        let n = usize::try_from(left).unwrap_or(usize::MAX).min(Head::MAX_LEN);
+        file.fill_at(&mut bytes[..n], offset)?;
+        if n < Head::MAX_LEN && bytes[..4] == [0, 0, 0, 1] {
+            return Ok(Next::Short);
+        }
+        let head = Head::parse(&bytes[..n])?;
+        // A claim that no file of ours can meet must not look like one that is still being written.
+        if head.size > 1 << 40 {
+            return Err(Damage("a box larger than any file of ours").into());
+        }
+        Ok(if head.size > left { Next::Short } else { Next::Whole(head) })
+    }
+
+    /// Only boxes that are whole in the file and below their ceiling get here.
+    fn load(&mut self, file: &(impl ReadAt + ?Sized), offset: u64, size: u64) -> Result<(), Stop> {
+        self.buffer.clear();
+        self.buffer.resize(usize::try_from(size).map_err(|_| Damage("a box larger than memory"))?, 0);
+        file.fill_at(&mut self.buffer, offset)?;
+        Ok(())
+    }
+
+    /// What the header says, once it is whole.
+    pub fn header(&self) -> Option<&Header> {
+        self.header.as_ref()
+    }
+
+    /// Where the last whole fragment ends (or the header, or 0).
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Bytes in the file at the last look.
+    pub fn file_size(&self) -> u64 {
+        self.len
+    }
+
+    /// Bytes follow the last whole fragment: one is being written, or was torn.
+    pub fn is_torn(&self) -> bool {
+        self.len > self.end
+    }
+
+    /// What stopped the walk, other than the end of the file.
+    pub fn damage(&self) -> Option<Damage> {
+        self.damage
+    }
+
+    /// Recorded time in whole fragments.
+    pub fn media_us(&self) -> u64 {
+        self.media_us
+    }
+
+    /// Whole fragments.
+    pub fn fragments(&self) -> u64 {
+        self.fragments
+    }
+
+    /// The newest whole fragment.
+    pub fn last(&self) -> Option<&Fragment> {
+        self.last.as_ref()
+    }
+
+    /// Reads again whether the recorder has closed the file, which patches its duration in.
+    pub fn refresh_duration(&mut self, file: &(impl ReadAt + ?Sized)) -> io::Result<u64> {
+        let Some(header) = &mut self.header else { return Ok(0) };
+        let (at, long) = header.duration_at;
+        let mut bytes = [0; 8];
+        file.fill_at(if long { &mut bytes } else { &mut bytes[4..] }, at)?;
+        // MediaMTX's movie time scale is milliseconds.
+        header.duration_ms = u64::from_be_bytes(bytes);
+        Ok(header.duration_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::mp4::{build, last_sound_end};
+    use proptest::prelude::*;
+
+    fn scan(bytes: &[u8]) -> (Scan, Vec<Fragment>) {
+        let mut scan = Scan::new();
+        let mut seen = Vec::new();
+        scan.advance(bytes, |f| seen.push(*f)).unwrap();
+        (scan, seen)
+    }
+
+    #[test]
+    fn a_segment_is_read_whole() {
+        let mut bytes = build::segment(4, 3, 1_700_000_000_123_456);
+        let (mut done, seen) = scan(&bytes);
+        let header = done.header().unwrap();
+        assert_eq!((header.codec.as_str(), header.width, header.height), ("h264", 1280, 720));
+        assert_eq!((header.mtxi.number, header.mtxi.start_us()), (3, 1_700_000_000_123_456));
+        assert_eq!(header.duration_ms, 0);
+        assert_eq!((done.media_us(), done.fragments(), done.is_torn()), (2_000_000, 4, false));
+        assert!(seen.iter().all(|f| f.keyframe && f.duration_us == 500_000 && f.frames == 15));
+        assert_eq!((seen[3].start_us, seen[3].longest_us), (1_500_000, (33_333, 1_500_000)));
+        build::close(&mut bytes, 2000);
+        assert_eq!(done.refresh_duration(&bytes[..]).unwrap(), 2000);
+        assert_eq!(scan(&bytes).0.header().unwrap().duration_ms, 2000);
+    }
+
+    #[test]
+    fn another_size_gives_another_sample_description() {
+        let one = build::header(1280, 720, 0, 0);
+        let other = build::header(640, 480, 0, 0);
+        let stsd = |b: &[u8]| scan(b).0.header().unwrap().stsd.clone();
+        assert_eq!(stsd(&one), stsd(&build::header(1280, 720, 5, 77)));
+        assert_ne!(stsd(&one), stsd(&other));
+    }
+
+    #[test]
+    fn a_page_of_zeros_inside_the_last_fragment_is_found() {
+        let bytes = build::segment(3, 0, 0);
+        let mut torn = bytes.clone();
+        let n = torn.len();
+        torn[n - 100..].fill(0);
+        let (whole, damage) = last_sound_end(&bytes[..], 0).unwrap();
+        assert_eq!((whole.end(), damage), (n as u64, None));
+        let (sound, damage) = last_sound_end(&torn[..], 0).unwrap();
+        assert!(damage.is_some());
+        assert_eq!((sound.fragments(), sound.media_us()), (2, 1_000_000));
+    }
+
+    #[test]
+    fn a_sample_count_without_samples_costs_nothing() {
+        let mut bytes = build::header(64, 64, 0, 0);
+        let mut tfhd = vec![0, 2, 0, 0x38, 0, 0, 0, 1];
+        tfhd.extend([0xff; 12]);
+        let trun = [0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 99];
+        let traf = [
+            build::mp4_box(b"tfhd", &tfhd),
+            build::mp4_box(b"tfdt", &[0; 8]),
+            build::mp4_box(b"trun", &trun),
+        ];
+        let moof = [build::mp4_box(b"mfhd", &[0; 8]), build::mp4_box(b"traf", &traf.concat())].concat();
+        bytes.extend(build::mp4_box(b"moof", &moof));
+        bytes.extend(build::mp4_box(b"mdat", &[]));
+        let (done, _) = scan(&bytes);
+        assert_eq!(done.damage(), Some(Damage("samples outside of their fragment")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            let (done, _) = scan(&bytes);
+            prop_assert!(done.end() <= done.file_size());
+        }
+
+        #[test]
+        fn a_changed_byte_is_survived(at in 0usize..4000, value: u8) {
+            let mut bytes = build::segment(4, 0, 0);
+            let at = at % bytes.len();
+            bytes[at] = value;
+            let (done, seen) = scan(&bytes);
+            prop_assert!(done.end() <= done.file_size());
+            prop_assert!(seen.len() <= 4);
+            let _ = last_sound_end(&bytes[..], 0).unwrap();
+        }
+
+        #[test]
+        fn a_cut_file_ends_with_its_last_whole_fragment(cut in 0usize..4000) {
+            let whole = build::segment(4, 0, 0);
+            let (_, all) = scan(&whole);
+            let cut = cut % (whole.len() + 1);
+            let (done, seen) = scan(&whole[..cut]);
+            prop_assert_eq!(done.damage(), None);
+            let expected = all.iter().filter(|f| f.offset + f.size <= cut as u64).count();
+            prop_assert_eq!(seen.len(), expected);
+        }
+
+        #[test]
+        fn growing_in_any_steps_gives_the_same(steps in proptest::collection::vec(1usize..700, 1..40)) {
+            let whole = build::segment(4, 0, 0);
+            let mut grown = Scan::new();
+            let mut seen = Vec::new();
+            let mut at = 0;
+            for step in steps {
+                at = (at + step).min(whole.len());
+                grown.advance(&whole[..at], |f| seen.push(*f)).unwrap();
+            }
+            grown.advance(&whole[..], |f| seen.push(*f)).unwrap();
+            let (once, all) = scan(&whole);
+            prop_assert_eq!(seen, all);
+            prop_assert_eq!(grown.end(), once.end());
+        }
+    }
+}
