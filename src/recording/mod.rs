@@ -1,2 +1,141 @@
-//! Recordings.
+//! Recordings: what is to be recorded, what is recorded, and that it stays so.
+//!
+//! Owns the intent to record (SQLite), the folders below `recordings/`, their index, the storage
+//! guard, and one task for each running recording. MediaMTX writes the files; this room tells it
+//! where, makes what it wrote durable (`fdatasync` every `sync_interval`), notices when it does not
+//! write, and knows from the files themselves what is there.
+//!
+//! Promises: an accepted recording goes on until it is stopped, reaches its length or the disk is
+//! full, whichever of camera, FFmpeg, MediaMTX or this daemon dies meanwhile; a power cut costs at
+//! most the last two seconds; nothing that was recorded is overwritten or thrown away by itself;
+//! what is missing is listed with its cause.
+//!
+//! Costs: two stats, one small read and one `fdatasync` a second interval for each running
+//! recording, on blocking threads; a transaction for each segment, gap and end.
+
+mod card;
+mod catalogue;
+mod cause;
+mod disk;
+mod ending;
+mod files;
+mod folder;
+mod guard;
 pub mod mp4;
+mod recover;
+mod resume;
+mod session;
+mod shared;
+mod start;
+mod starts;
+mod view;
+mod watch;
+
+pub use cause::{EndReason, Format, GapCause};
+pub use shared::{Recorder, RecordingsOptions};
+pub use view::{
+    ActiveView, CameraFacts, Finished, Gap, Intent, RecordingDetails, RecordingInfo, SegmentFile,
+    StartRecording, Started, StorageView,
+};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::sync::oneshot;
+
+use self::session::{Command, Session};
+use self::shared::{Shared, Slot};
+use crate::base::{CameraId, Error, Result};
+use crate::supervise::Group;
+
+/// The room's handle. Clones are the same room.
+#[derive(Clone)]
+pub struct Recordings {
+    shared: Arc<Shared>,
+    /// Recordings that go on, until [`Recordings::run`] starts them.
+    resumed: Arc<Mutex<Vec<Session>>>,
+}
+
+impl Recordings {
+    /// Opens the room; nothing runs yet. Blocks shortly.
+    pub fn open(options: RecordingsOptions) -> Result<Self> {
+        let places = folder::Places::new(&options.data_dir);
+        std::fs::create_dir_all(places.recordings()).map_err(folder::disk_error)?;
+        let space = disk::Space::of(places.root()).map_err(folder::disk_error)?;
+        let mut guard = disk::Guard::new(options.warn_percent, options.refuse_percent);
+        guard::first_look(&mut guard, &places, space);
+        let shared = Shared {
+            places,
+            options,
+            slots: Mutex::new(BTreeMap::new()),
+            wanted: tokio::sync::watch::Sender::new(BTreeSet::new()),
+            recorder: OnceLock::new(),
+            group: OnceLock::new(),
+            guard: Mutex::new(guard),
+            starts: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared), resumed: Arc::default() })
+    }
+
+    /// Starts the watchers: of the recordings that go on, and of the disk. `group` has to be stopped
+    /// after MediaMTX, so that the last files are whole when they are looked at.
+    pub fn run(&self, group: &Group, recorder: impl Recorder + 'static) -> Result<()> {
+        let twice = || Error::internal(std::io::Error::other("recordings run already"));
+        self.shared.recorder.set(Arc::new(recorder)).map_err(|_| twice())?;
+        self.shared.group.set(group.clone()).map_err(|_| twice())?;
+        let resumed = std::mem::take(&mut *self.resumed.lock().unwrap_or_else(PoisonError::into_inner));
+        for session in resumed {
+            self.spawn(session);
+        }
+        group.spawn("storage guard", guard::watch(self.shared.clone(), group.stop().clone()));
+        Ok(())
+    }
+
+    fn spawn(&self, session: Session) {
+        let group = self.shared.group.get().expect("run() has set the group");
+        let stop = group.stop().clone();
+        group.spawn(format!("recording {}", session.facts.row.name), session.run(stop));
+    }
+
+    /// Ends a camera's recording; answers when its files are complete and durable.
+    pub async fn stop(&self, camera: CameraId) -> Result<Finished> {
+        let (reply, answer) = oneshot::channel();
+        let sent = match self.shared.slots().get(&camera) {
+            Some(Slot::Active(active)) => {
+                active.commands.send(Command::Stop(EndReason::Stopped, Some(reply))).is_ok()
+            }
+            _ => false,
+        };
+        let idle = || Error::state("the camera is not being recorded", "IDLE", &["RECORDING"]);
+        if !sent {
+            return Err(idle());
+        }
+        // It ended by itself before it heard of this.
+        answer.await.map_err(|_| idle())?
+    }
+
+    /// The camera's running recording.
+    pub fn active(&self, camera: CameraId) -> Option<ActiveView> {
+        match self.shared.slots().get(&camera) {
+            Some(Slot::Active(active)) => Some(active.view.clone()),
+            _ => None,
+        }
+    }
+
+    /// The cameras whose media is wanted for a recording.
+    pub fn wanted(&self) -> tokio::sync::watch::Receiver<BTreeSet<CameraId>> {
+        self.shared.wanted.subscribe()
+    }
+
+    /// Media of this camera stopped; `cause` is written with the gap that follows.
+    pub fn fault(&self, camera: CameraId, cause: GapCause) {
+        if let Some(Slot::Active(active)) = self.shared.slots().get(&camera) {
+            let _ = active.commands.send(Command::Fault(cause));
+        }
+    }
+
+    /// The data disk, as of the last look (every second).
+    pub fn storage(&self) -> StorageView {
+        self.shared.guard().view()
+    }
+}

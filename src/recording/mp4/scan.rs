@@ -244,6 +244,22 @@ impl Scan {
         header.duration_ms = u64::from_be_bytes(bytes);
         Ok(header.duration_ms)
     }
+
+    /// Where and what to write so that the header tells the recorded time, as the recorder does
+    /// when it closes the file. `None` = there is no header, or no fragment.
+    pub fn duration_patch(&self) -> Option<(u64, Vec<u8>)> {
+        let (at, long) = self.header.as_ref()?.duration_at;
+        let ms = (self.media_us / 1000).max(1);
+        if self.fragments == 0 {
+            return None;
+        }
+        let bytes = if long {
+            ms.to_be_bytes().to_vec()
+        } else {
+            u32::try_from(ms).unwrap_or(u32::MAX).to_be_bytes().to_vec()
+        };
+        Some((at, bytes))
+    }
 }
 
 #[cfg(test)]

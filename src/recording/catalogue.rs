@@ -1,0 +1,174 @@
+//! What is recorded: lists, details, files to serve, deletion.
+
+use std::fs;
+use std::io;
+
+use super::Recordings;
+use super::folder::{self, Places, disk_error};
+use super::shared::{Shared, Slot};
+use super::view::{Gap, RecordingDetails, RecordingInfo, SegmentFile};
+use crate::base::{Error, RecordingName, Result};
+use crate::store::{RecordingRow, SegmentRow};
+
+impl Recordings {
+    /// Newest first, and how many there are in all.
+    pub async fn list(&self, limit: u32, offset: u32) -> Result<(Vec<RecordingInfo>, u64)> {
+        let (rows, total) = self.shared.options.store.recordings(limit, offset).await?;
+        Ok((rows.into_iter().map(|row| self.info_of(row)).collect(), total))
+    }
+
+    /// One recording.
+    pub async fn info(&self, name: &RecordingName) -> Result<RecordingInfo> {
+        Ok(self.info_of(self.row(name).await?))
+    }
+
+    /// One recording with its segments, gaps and notes.
+    pub async fn details(&self, name: &RecordingName) -> Result<RecordingDetails> {
+        let row = self.row(name).await?;
+        let store = &self.shared.options.store;
+        let (segments, gaps, notes) =
+            tokio::try_join!(store.segments(row.id), store.gaps(row.id), store.notes(row.id))?;
+        let segments = self.with_newest(&row, segments);
+        let segments = segments.iter().map(|s| self.file_of(&row, s)).collect();
+        let gaps = gaps.into_iter().map(|g| Gap {
+            start_us: g.start_us,
+            duration_ms: g.duration_us / 1000,
+            cause: g.cause,
+            segment: g.number,
+        });
+        let notes = notes.into_iter().map(|n| (n.at_us, n.kind, n.detail));
+        Ok(RecordingDetails {
+            gaps: gaps.collect(),
+            notes: notes.collect(),
+            segments,
+            info: self.info_of(row),
+        })
+    }
+
+    /// A segment to serve, counted from 1.
+    pub async fn segment_path(&self, name: &RecordingName, number: u32) -> Result<SegmentFile> {
+        let row = self.row(name).await?;
+        let segments = self.shared.options.store.segments(row.id).await?;
+        let segments = self.with_newest(&row, segments);
+        let found = segments.iter().find(|s| s.number == number);
+        let found = found.ok_or_else(|| Error::not_found("Recording", format!("{name} segment {number}")))?;
+        Ok(self.file_of(&row, found))
+    }
+
+    /// Deletes a recording that has ended. Whatever happens meanwhile, afterwards it is either
+    /// there as before or gone (at the latest after the next start).
+    pub async fn delete(&self, name: &RecordingName) -> Result<()> {
+        if self.runs(name) {
+            let text = "the recording is still running; stop it first";
+            return Err(Error::state(text, "RECORDING", &["STOPPED"]));
+        }
+        let row = self.row(name).await?;
+        let (places, gone) = (self.shared.places.clone(), row.clone());
+        tokio::task::spawn_blocking(move || to_trash(&places, &gone))
+            .await
+            .map_err(Error::internal)?
+            .map_err(disk_error)?;
+        self.shared.options.store.remove_recording(name).await?;
+        let trash = self.shared.places.trash().join(name.as_str());
+        let removed = tokio::task::spawn_blocking(move || fs::remove_dir_all(trash)).await;
+        if let Ok(Err(error)) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, %name, "a deleted recording's files remain until the next start");
+        }
+        tracing::info!(%name, "recording deleted");
+        Ok(())
+    }
+
+    async fn row(&self, name: &RecordingName) -> Result<RecordingRow> {
+        let row = self.shared.options.store.recording(name).await?;
+        row.ok_or_else(|| Error::not_found("Recording", name))
+    }
+
+    fn runs(&self, name: &RecordingName) -> bool {
+        self.shared.slots().values().any(|s| matches!(s, Slot::Active(a) if a.view.name == *name))
+    }
+
+    fn info_of(&self, row: RecordingRow) -> RecordingInfo {
+        let mut info = RecordingInfo {
+            modified_us: row.end_us.unwrap_or(row.start_us),
+            recording: row.wanted,
+            name: row.name,
+            camera: row.camera,
+            camera_name: row.camera_name,
+            start_us: row.start_us,
+            end_us: row.end_us,
+            duration_ms: row.duration_ms,
+            size: row.size,
+            format: row.format,
+            codec: row.codec,
+            width: row.width,
+            height: row.height,
+            ended: row.ended,
+            continues: row.continues,
+        };
+        if let Some(Slot::Active(active)) = self.shared.slots().get(&info.camera)
+            && active.view.name == info.name
+        {
+            info.start_us = active.view.started_us;
+            info.duration_ms = active.view.duration_ms;
+            info.size = active.view.size;
+            let newest = active.newest.as_ref();
+            info.modified_us =
+                newest.map_or(info.start_us, |s| s.start_us.saturating_add_unsigned(s.duration_us));
+        }
+        info
+    }
+
+    /// The growing segment as it is now.
+    fn with_newest(&self, row: &RecordingRow, mut segments: Vec<SegmentRow>) -> Vec<SegmentRow> {
+        if let Some(Slot::Active(active)) = self.shared.slots().get(&row.camera)
+            && active.view.name == row.name
+            && let Some(newest) = &active.newest
+        {
+            segments.retain(|s| s.number != newest.number);
+            segments.push(newest.clone());
+        }
+        segments
+    }
+
+    fn file_of(&self, row: &RecordingRow, s: &SegmentRow) -> SegmentFile {
+        SegmentFile {
+            path: self.shared.places.recording(row.camera, &row.name).join(&s.file),
+            number: s.number,
+            start_us: s.start_us,
+            duration_ms: s.duration_us / 1000,
+            size: s.size,
+            closed: s.closed,
+        }
+    }
+}
+
+/// The step after which a recording is deleted: one rename. Blocks.
+fn to_trash(places: &Places, row: &RecordingRow) -> io::Result<()> {
+    let from = places.recording(row.camera, &row.name);
+    let trash = places.trash();
+    fs::create_dir_all(&trash)?;
+    match fs::rename(&from, trash.join(row.name.as_str())) {
+        // Only the row is left of it.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    }
+    folder::sync_dir(&trash)?;
+    from.parent().map_or(Ok(()), folder::sync_dir)
+}
+
+/// Finishes deletions that a crash interrupted.
+pub(super) async fn empty_trash(shared: &Shared) -> Result<()> {
+    let Ok(entries) = fs::read_dir(shared.places.trash()) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if let Some(name) = entry.file_name().to_str().and_then(|n| n.parse::<RecordingName>().ok()) {
+            shared.options.store.remove_recording(&name).await?;
+        }
+        let path = entry.path();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || fs::remove_dir_all(path)).await {
+            tracing::warn!(%error, "a deleted recording's files remain");
+        }
+    }
+    Ok(())
+}
