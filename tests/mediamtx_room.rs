@@ -22,7 +22,7 @@ use fieldcam::supervise::{Group, Phases, Spawner};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Lets `ann` in, until she is revoked.
+/// Lets `ann` in until she is revoked, and `brief` for two seconds.
 #[derive(Default)]
 struct Ann {
     revoked: AtomicBool,
@@ -30,12 +30,13 @@ struct Ann {
 
 impl Gate for Ann {
     fn read(&self, user: &str, password: &str, _path: &str, _protocol: &str) -> Option<Mono> {
-        let known = user == "ann" && password == "right" && self.still_valid(user);
-        known.then(|| Mono::now() + Duration::from_secs(3600))
+        let known = password == "right" && self.still_valid(user);
+        let left = Duration::from_secs(if user == "ann" { 3600 } else { 2 });
+        known.then(|| Mono::now() + left)
     }
 
     fn still_valid(&self, user: &str) -> bool {
-        user == "ann" && !self.revoked.load(Ordering::Relaxed)
+        user == "brief" || user == "ann" && !self.revoked.load(Ordering::Relaxed)
     }
 }
 
@@ -330,8 +331,13 @@ async fn comes_back(signal: Signal, bound: Duration) {
     let pid = Pid::from_raw(i32::try_from(before.pid.unwrap()).unwrap());
     kill(pid, signal).unwrap();
     let killed = Instant::now();
+    // A change that meets a MediaMTX that does not answer is kept, and holds nothing up.
+    let folder = room.recording("camera0", "two");
+    let change = room.mtx.set_record("camera0", Some(folder.clone()));
     let back = server.wait_for(|s| s.running && s.generation > before.generation);
-    let after = tokio::time::timeout(Duration::from_secs(60), back).await.unwrap().unwrap().clone();
+    let both = async { tokio::join!(change, async { back.await.unwrap().clone() }) };
+    let (changed, after) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    changed.unwrap();
     let took = killed.elapsed();
     println!("{signal}: back after {took:?}");
     assert!(took < bound, "{took:?}");
@@ -341,7 +347,7 @@ async fn comes_back(signal: Signal, bound: Duration) {
     assert!(room.mtx.fetch_path("camera1").await.unwrap().is_some());
     assert!(room.mtx.fetch_path("gone").await.unwrap().is_none());
     let file = generated(&room);
-    assert_eq!(file["paths"]["camera0"]["record"], true);
+    assert_eq!(file["paths"]["camera0"]["record"], serde_json::json!(true));
     assert_eq!(file["paths"].as_object().unwrap().len(), 2);
 
     let _publisher = publish(&room.mtx.publish_url("camera0"));
@@ -425,6 +431,94 @@ async fn a_revoked_viewer_is_cut_off_and_others_are_not() {
     assert!(ours.0.try_wait().unwrap().is_none());
     room.state("camera0", "read once", |s| s.readers == 1 && s.ready).await;
     room.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_whose_login_ends_is_cut_off() {
+    let room = room().await;
+    room.publisher_path("camera0").await;
+    let _publisher = publish(&room.mtx.publish_url("camera0"));
+    room.state("camera0", "ready", |s| s.ready).await;
+    let viewer = room.viewer_url("brief:right", "camera0");
+    let mut brief = ffmpeg(&["-rtsp_transport", "tcp", "-i", &viewer, "-f", "null", "-"]);
+    tokio::time::timeout(Duration::from_secs(30), brief.0.wait()).await.expect("cut off").unwrap();
+    room.state("camera0", "read by nobody", |s| s.readers == 0 && s.ready).await;
+    room.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hls_and_webrtc_ask_the_gate_too() {
+    let room = room().await;
+    room.publisher_path("camera0").await;
+    let _publisher = publish(&room.mtx.publish_url("camera0"));
+    room.state("camera0", "ready", |s| s.ready).await;
+    let ends = room.mtx.endpoints();
+    let (right, wrong) = ("YW5uOnJpZ2h0", "YW5uOndyb25n");
+    for (host, target, login, statuses) in [
+        (ends.hls, "GET /camera0/index.m3u8?cookieCheck=1", right, &["200", "302"][..]),
+        (ends.hls, "GET /camera0/index.m3u8?cookieCheck=1", wrong, &["401"]),
+        // An empty offer is refused only after the log-in was taken.
+        (ends.webrtc, "POST /camera0/whep", right, &["400", "500"]),
+        (ends.webrtc, "POST /camera0/whep", wrong, &["401"]),
+        (ends.webrtc, "POST /camera0/whip", right, &["401"]),
+    ] {
+        let text = format!(
+            "{target} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {login}\r\nContent-Type: application/sdp\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        let answer = raw(&host.to_string(), text).await;
+        assert!(statuses.iter().any(|s| answer.contains(s)), "{target} {login}: {answer}");
+    }
+    room.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recording_switched_while_a_publisher_arrives_does_not_turn_it_away() {
+    let room = room().await;
+    room.publisher_path("camera0").await;
+    let folder = room.recording("camera0", "one");
+    let mut publisher = publish(&room.mtx.publish_url("camera0"));
+    // Changes of the path as fast as they go, until long after the publisher is there.
+    let busy = async {
+        let mut on = false;
+        loop {
+            on = !on;
+            room.mtx.set_record("camera0", on.then(|| folder.clone())).await.unwrap();
+        }
+    };
+    let there = room.state("camera0", "ready", |s| s.ready && s.inbound_bytes > 50_000);
+    tokio::select! {
+        _ = there => {}
+        () = busy => {}
+        ended = publisher.0.wait() => panic!("the publisher was turned away: {ended:?}"),
+    }
+    assert!(publisher.0.try_wait().unwrap().is_none());
+    room.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_the_file_cannot_hold_keeps_none_of_the_others_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let picky = dir.path().join("mediamtx");
+    let script = format!(
+        "#!/bin/sh\ngrep -q poison \"$1\" && {{ echo 'ERR: poison'; exit 1; }}\nexec '{}' \"$@\"\n",
+        binary().display()
+    );
+    std::fs::write(&picky, script).unwrap();
+    std::fs::set_permissions(&picky, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (mtx, rest) = try_room(|o| o.binary = picky).await;
+    let mtx = mtx.unwrap();
+    for name in ["camera0", "poison"] {
+        let spec = PathSpec { name: name.into(), source: PathSource::Publisher, record: None };
+        mtx.put_path(spec).await.unwrap();
+    }
+    let mut server = mtx.server();
+    let before = server.borrow_and_update().clone();
+    kill(Pid::from_raw(i32::try_from(before.pid.unwrap()).unwrap()), Signal::SIGKILL).unwrap();
+    let why = server.wait_for(|s| s.problem.as_ref().is_some_and(|p| p.contains("at its start"))).await;
+    println!("{:?}", why.unwrap().problem);
+    server.wait_for(|s| s.running && s.generation > before.generation).await.unwrap();
+    assert!(mtx.fetch_path("camera0").await.unwrap().is_some());
+    assert!(rest.phases.shutdown(Duration::from_secs(10)).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -206,8 +206,37 @@ impl Api {
 fn read(status: StatusCode, bytes: &[u8]) -> Result<Value, Fault> {
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
     if status.is_success() {
-        Ok(value)
-    } else {
-        Err(Fault::Refused(status.as_u16(), value["error"].as_str().unwrap_or_default().to_owned()))
+        return Ok(value);
+    }
+    let words = value["error"].as_str().unwrap_or_default();
+    match status.as_u16() {
+        // One that is just ending says "terminated" with either; 401 is the answer of one that was
+        // started with another credential.
+        400 | 404 if words != "terminated" => Err(Fault::Refused(status.as_u16(), words.to_owned())),
+        code => Err(Fault::Down(format!("status {code} {words}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_a_judgement_is_a_refusal() {
+        let answer = |code, body: &str| read(StatusCode::from_u16(code).unwrap(), body.as_bytes());
+        assert_eq!(answer(200, r#"{"status":"ok"}"#).unwrap()["status"], "ok");
+        assert!(matches!(answer(400, r#"{"error":"invalid source"}"#), Err(Fault::Refused(400, _))));
+        assert!(matches!(answer(404, ""), Err(Fault::Refused(404, _))));
+        for (code, body) in [(400, r#"{"error":"terminated"}"#), (500, "{}"), (401, "no JSON")] {
+            assert!(matches!(answer(code, body), Err(Fault::Down(_))), "{code}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_read_without_panic(code in 100u16..600, bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = read(StatusCode::from_u16(code).unwrap(), &bytes);
+        }
     }
 }

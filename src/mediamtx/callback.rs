@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::Gate;
+use super::arrivals::Arrivals;
 use super::doors::{Ask, Doors, Verdict};
 use crate::base::{Error, Mono, Result, Secret};
 use crate::supervise::Group;
@@ -43,6 +44,7 @@ pub(super) struct Desk {
     pub doors: Mutex<Doors>,
     pub gate: Arc<dyn Gate>,
     pub admitted: Admitted,
+    pub arrivals: Arrivals,
     /// Told of each reader let in, at once: MediaMTX runs its hook only once for a publisher that
     /// comes and goes within ten seconds, and would leave the next reader waiting without a word.
     pub on_reader: Box<dyn Fn(&str) + Send + Sync>,
@@ -72,6 +74,10 @@ impl Desk {
             (self.on_reader)(&ask.path);
         }
         allowed
+    }
+
+    fn is_local(&self, ask: &Ask) -> bool {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).is_local(ask)
     }
 }
 
@@ -127,8 +133,14 @@ async fn handle(
         return status(StatusCode::PAYLOAD_TOO_LARGE);
     };
     match serde_json::from_slice::<Ask>(&body.to_bytes()) {
-        Ok(ask) if desk.answer(&ask) => status(StatusCode::OK),
-        Ok(_) => status(StatusCode::UNAUTHORIZED),
+        Ok(ask) => {
+            let allowed = desk.answer(&ask);
+            // One of ours, with its credential or before it was asked for one.
+            if ask.action == "publish" && desk.is_local(&ask) && (allowed || ask.user.is_empty()) {
+                desk.arrivals.begin(&ask.path).await;
+            }
+            status(if allowed { StatusCode::OK } else { StatusCode::UNAUTHORIZED })
+        }
         Err(_) => status(StatusCode::BAD_REQUEST),
     }
 }
@@ -155,6 +167,7 @@ mod tests {
                 doors: Mutex::new(Doors::new(Vec::new())),
                 gate: Arc::new(Nobody),
                 admitted: Admitted::default(),
+                arrivals: Arrivals::default(),
                 on_reader: Box::new(|_| {}),
             };
             for raw in [bytes, format!(r#"{{"action":"{text}","ip":"{text}","id":null}}"#).into_bytes()] {

@@ -13,22 +13,29 @@ use serde_json::Value;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use super::api::{Api, Door, Fault};
+<<<<<<< HEAD
 use super::callback::{self, Desk};
 use super::doors::{Doors, READER_USER, TICKET};
 use super::path::{PathSource, PathSpec, check_name};
+=======
+use super::callback::Desk;
+use super::doors::{PUBLISH_USER, READER_USER};
+use super::path::{PathSpec, check_name};
+>>>>>>> 8c039fd (mediamtx: make changes and arriving publishers take turns, count failing changes as missed answers)
 use super::reply::PathState;
-use super::wake::Bell;
-use super::{Endpoints, Gate, MediaMtxOptions, ServerState, follow, ports, server};
+use super::{Endpoints, MediaMtxOptions, ServerState, ports};
 use crate::base::{Error, Mono, Result, Secret};
-use crate::supervise::{Group, Spawner};
 
 /// How long one API call may take; measured 1 to 3 ms.
 pub(super) const CALL: Duration = Duration::from_secs(2);
+<<<<<<< HEAD
 /// Wake-ups kept while the pipeline is busy; more than a box has cameras.
 const WAKES: usize = 256;
 /// Failed pulls that a slow listener may miss; each camera only waits for its own next one.
 const FAILURES: usize = 64;
 
+=======
+>>>>>>> 8c039fd (mediamtx: make changes and arriving publishers take turns, count failing changes as missed answers)
 /// Each path's specification and how often it was replaced.
 pub(super) type Desired = BTreeMap<String, (PathSpec, u32)>;
 
@@ -44,10 +51,10 @@ pub(super) struct Inner {
     pub desk: Arc<Desk>,
     pub door: Arc<Door>,
     /// Bumped with each change, so that a start knows whether its file is still right.
-    desired: Mutex<(Desired, u64)>,
+    pub desired: Mutex<(Desired, u64)>,
     /// Whoever holds it may write configuration.
     pub writer: tokio::sync::Mutex<Api>,
-    reader: Api,
+    pub reader: Api,
     pub server: watch::Sender<ServerState>,
     pub paths: watch::Sender<Arc<BTreeMap<String, PathState>>>,
     /// Pulls that failed: path and reason.
@@ -56,7 +63,7 @@ pub(super) struct Inner {
     pub nudge: Notify,
     /// A write may or may not have arrived.
     pub doubt: Notify,
-    wakes: Mutex<Option<mpsc::Receiver<String>>>,
+    pub wakes: Mutex<Option<mpsc::Receiver<String>>>,
 }
 
 impl Inner {
@@ -70,6 +77,7 @@ impl Inner {
 }
 
 impl MediaMtx {
+<<<<<<< HEAD
     /// Starts MediaMTX in `group` and waits until it answers. Fails, with nothing left running, when
     /// the first start does; whatever ends it later is answered with a restart.
     pub async fn start(
@@ -150,6 +158,8 @@ impl MediaMtx {
         Ok(Self { inner })
     }
 
+=======
+>>>>>>> 8c039fd (mediamtx: make changes and arriving publishers take turns, count failing changes as missed answers)
     /// Adds a path, or makes it as given. Readers and publisher of a path stay when only `record`
     /// differs. When MediaMTX runs, the path is there when this returns.
     pub async fn put_path(&self, spec: PathSpec) -> Result<()> {
@@ -257,7 +267,8 @@ impl MediaMtx {
         self.inner.reader.path(name, CALL).await.map_err(outward)
     }
 
-    /// Every path as last seen, at most half a second ago; empty while MediaMTX is down. Never waits.
+    /// Every path as last seen: at most half a second ago while MediaMTX answers, empty while it is
+    /// down. Never waits.
     pub fn paths(&self) -> Arc<BTreeMap<String, PathState>> {
         self.inner.paths.borrow().clone()
     }
@@ -306,6 +317,7 @@ impl MediaMtx {
         if !self.inner.server.borrow().running {
             return Ok(());
         }
+        let _change = self.inner.desk.arrivals.change(name).await;
         let told = match self.inner.body(name) {
             Some(body) => api.replace_path(name, &body, CALL).await,
             None => api.delete_path(name, CALL).await,

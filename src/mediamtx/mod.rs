@@ -10,17 +10,21 @@
 //! wall time), three keep-alive connections on loopback, no thread.
 
 mod api;
+mod arrivals;
 mod callback;
 mod doors;
 mod file;
 mod follow;
 mod handle;
+mod launch;
 mod limits;
 mod path;
 mod ports;
 mod pulse;
+mod reconcile;
 mod reply;
 mod server;
+mod start;
 mod wake;
 mod words;
 

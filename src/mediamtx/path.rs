@@ -64,7 +64,8 @@ impl PathSpec {
             }
             PathSource::Pull { url } => {
                 // MediaMTX would put the reader's query or a regexp group in place of these.
-                let text = url.expose().replace("$MTX_QUERY", "%24MTX_QUERY").replace("$G", "%24G");
+                let parsed = Url::parse(url.expose()).map_or_else(|_| String::new(), String::from);
+                let text = parsed.replace("$MTX_QUERY", "%24MTX_QUERY").replace("$G", "%24G");
                 path.insert("source".into(), text.into());
                 path.insert("sourceOnDemand".into(), false.into());
                 // With "automatic" a camera behind a firewall costs seconds of waiting for UDP.
@@ -108,7 +109,9 @@ fn check_url(url: &Secret) -> Result<()> {
     if !matches!(parsed.scheme(), "rtsp" | "rtsps") {
         return refuse("must begin with rtsp:// or rtsps://");
     }
-    if parsed.host_str().is_none_or(str::is_empty) {
+    let host = parsed.host_str().unwrap_or_default();
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    if inner.is_empty() || !inner.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:".contains(&b)) {
         return refuse("names no host");
     }
     if parsed.username().is_empty() != parsed.password().is_none_or(str::is_empty) {
@@ -215,6 +218,8 @@ mod tests {
             "rtsp://user@host/x",
             "rtsp://:pw@host/x",
             "rtsp://host/a b",
+            "rtsp://ho%41st/",
+            "rtsp://a:b@ho$t/",
             "rtsp://a:p%zz@host/",
             "rtsp://a:p\"q@host/",
             "file:///etc/passwd",
@@ -259,7 +264,8 @@ mod tests {
         fn a_folder_that_passes_keeps_its_text(root in "(/[^/%\\x00-\\x1f\\x7f-\\x9f]{1,12}){1,4}") {
             let folder = format!("{root}/camera0/rec1");
             if let Ok(pattern) = record_path("camera0", Path::new(&folder)) {
-                prop_assert_eq!(pattern.replace("%path", "camera0"), format!("{folder}/%Y-%m-%d_%H-%M-%S-%f"));
+                let wanted = Path::new(&folder).join("%Y-%m-%d_%H-%M-%S-%f");
+                prop_assert_eq!(PathBuf::from(pattern.replace("%path", "camera0")), wanted);
             }
         }
     }

@@ -1,31 +1,24 @@
 //! The process: started from a fresh file, watched, and started again whatever ends it.
 
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncRead;
-use tokio::task::JoinHandle;
-
+use super::ServerState;
 use super::api::{Api, Fault};
-use super::handle::{CALL, Desired, Inner};
+use super::handle::Inner;
+use super::launch::Running;
 use super::pulse::{Beat, Pulse};
-use super::wake::WAKE_SOCKET;
-use super::words::{self, Level};
-use super::{MediaMtxOptions, PINNED_VERSION, ServerState, file, limits, ports, reply};
+use super::reconcile::reconcile;
+use super::reply::Info;
 use crate::base::backoff::Backoff;
 use crate::base::{Error, Mono, Result, Secret};
-use crate::supervise::{Child, ChildSpec, Exit, FirstWords, Group, Spawner, Stdio, drain_lines};
+use crate::supervise::{Exit, Group, Spawner};
 
-/// How long a start may take. Measured 30 ms; the time is for a box that is busy booting.
-const START: Duration = Duration::from_secs(15);
 /// How long MediaMTX may take to close its recordings when the daemon ends.
 const GRACE: Duration = Duration::from_secs(4);
 /// Healthy for that long, it starts over with the shortest delay.
 const HEALTHY: Duration = Duration::from_secs(60);
-/// How long a port may still be held by a MediaMTX whose daemon just died.
-const PORT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Keeps MediaMTX running.
 pub(super) struct Server {
@@ -36,18 +29,6 @@ pub(super) struct Server {
     pub callback: Secret,
     pub secret: Secret,
     pub wake_socket: PathBuf,
-}
-
-/// A child that answered, and what it said it is.
-struct Running {
-    child: Child,
-    info: reply::Info,
-}
-
-/// What a child said, and the tasks that listen.
-struct Heard {
-    words: Arc<Mutex<FirstWords>>,
-    ears: Vec<JoinHandle<()>>,
 }
 
 /// Why a running MediaMTX has to be started again.
@@ -131,162 +112,41 @@ impl Server {
         }
     }
 
-    /// Writes the file, starts the child, waits until it answers, and brings it up to what was
-    /// wished meanwhile. With `bare`, the file holds no paths and they are told one by one, so that
-    /// one MediaMTX refuses keeps none of the others away.
-    async fn launch(&mut self, bare: bool) -> Result<Running> {
-        let key = {
-            let mut doors = self.inner.desk.doors.lock().unwrap_or_else(PoisonError::into_inner);
-            doors.renew_api()
-        };
-        self.inner.door.set_key(&key);
-        let options = &self.inner.options;
-        ports::check(options.listens, PORT_PATIENCE).await?;
-        let (revision, text) = {
-            let desired = self.inner.desired();
-            let none = Desired::new();
-            let paths = if bare { &none } else { &desired.0 };
-            let text = file::generate(&options.listens, &self.callback, options.segment_duration, paths);
-            (desired.1, text)
-        };
-        file::write(&options.run_dir, &text).map_err(|e| {
-            Error::dependency("mediamtx", "its file could not be written to the run directory").caused_by(e)
-        })?;
-
-        let (mut child, heard) = self.spawn().await?;
-        let info = match self.wait_ready(&mut child).await {
-            Ok(info) => info,
-            Err(end) => {
-                child.kill().await;
-                return Err(self.explain(end, heard).await);
-            }
-        };
-        if info.version != PINNED_VERSION {
-            child.kill().await;
-            return Err(wrong_version(&info.version));
-        }
-        let running = Running { child, info };
-        let api = self.inner.writer.lock().await;
-        if bare || self.inner.desired().1 != revision {
-            reconcile(&self.inner, &api).await;
-        }
-        // Still under the writer's lock: a change made from now on is told by whoever makes it.
-        self.set_state(|s| {
-            s.running = true;
-            s.generation += 1;
-            s.pid = Some(running.child.pid());
-            s.version = Some(running.info.version.clone());
-            s.problem = None;
-        });
-        drop(api);
-        Ok(running)
-    }
-
-    async fn spawn(&self) -> Result<(Child, Heard)> {
-        let options = &self.inner.options;
-        let mut spec =
-            ChildSpec::new("mediamtx", &options.binary).args([options.run_dir.join(file::FILE_NAME)]);
-        let text = |p: &Path| p.to_str().expect("checked when the options were").to_owned();
-        spec.env = vec![
-            ("GOMEMLIMIT".into(), limits::go_memory_limit()),
-            ("FIELDCAM_EXE".into(), text(&options.exe)),
-            (WAKE_SOCKET.into(), text(&self.wake_socket)),
-        ];
-        spec.stdout = Stdio::Pipe;
-        spec.stderr = Stdio::Pipe;
-        let mut child = self.spawner.spawn(spec).await.map_err(|e| {
-            let hint = "set mediamtx.binary, or run scripts/get-mediamtx";
-            Error::dependency("mediamtx", format!("{} ({hint})", detail(&e))).caused_by(e)
-        })?;
-        let words = Arc::new(Mutex::new(FirstWords::default()));
-        let mut ears = Vec::new();
-        let mut hear = |stream: Box<dyn AsyncRead + Send + Unpin>| {
-            let drain = drain(stream, self.inner.clone(), words.clone(), self.secret.clone());
-            ears.push(self.group.spawn("mediamtx output", drain));
-        };
-        if let Some(out) = child.stdout.take() {
-            hear(Box::new(out));
-        }
-        if let Some(err) = child.stderr.take() {
-            hear(Box::new(err));
-        }
-        Ok((child, Heard { words, ears }))
-    }
-
-    async fn wait_ready(&self, child: &mut Child) -> Result<reply::Info, Option<Exit>> {
-        let answers = async {
-            loop {
-                match self.probe.info(Duration::from_secs(1)).await {
-                    Ok(info) => return info,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(3)).await,
-                }
-            }
-        };
-        tokio::select! {
-            info = answers => Ok(info),
-            exit = child.wait() => Err(Some(exit)),
-            () = tokio::time::sleep(START) => Err(None),
-        }
-    }
-
-    /// What a start that failed should tell: another version refuses our file before it answers.
-    async fn explain(&self, end: Option<Exit>, heard: Heard) -> Error {
-        if let Some(found) = self.ask_version().await
-            && found != PINNED_VERSION
-        {
-            return wrong_version(&found);
-        }
-        // Its last words may still be in the pipe.
-        for ear in heard.ears {
-            let _ = tokio::time::timeout(Duration::from_millis(500), ear).await;
-        }
-        let words = heard.words.lock().unwrap_or_else(PoisonError::into_inner).text();
-        let what = match end {
-            Some(exit) => format!("the media server ended at its start ({exit})"),
-            None => format!("the media server did not answer within {START:?} of its start"),
-        };
-        Error::dependency("mediamtx", what).caused_by(words::redact(&words, &self.secret))
-    }
-
-    async fn ask_version(&self) -> Option<String> {
-        let mut spec = ChildSpec::new("mediamtx --version", &self.inner.options.binary).args(["--version"]);
-        spec.stdout = Stdio::Pipe;
-        let mut child = self.spawner.spawn(spec).await.ok()?;
-        let out = child.stdout.take()?;
-        let mut first = None;
-        let reading = drain_lines(out, |line| {
-            first.get_or_insert_with(|| line.trim().to_owned());
-        });
-        let _ = tokio::time::timeout(Duration::from_secs(3), reading).await;
-        first.filter(|v| v.starts_with('v') && v.len() < 40 && !v.contains(char::is_whitespace))
-    }
-
     /// Returns when it has to be started again or to stop.
     async fn watch(&self, running: &mut Running) -> End {
         let stop = self.group.stop().clone();
         let mut pulse = Pulse::new(Mono::now());
+        // A write may be missing. Failing to make up for it counts as a missed answer: otherwise
+        // one change told to a MediaMTX that stands still would keep the probes away for ever.
+        let mut doubtful = false;
         loop {
-            let probe = async {
-                tokio::time::sleep(pulse.next_probe().from_now()).await;
-                self.probe.info(Pulse::TIME_OUT).await
+            tokio::select! {
+                () = stop.cancelled() => return End::Stop,
+                exit = running.child.wait() => return End::Died(exit),
+                () = self.inner.doubt.notified(), if !doubtful => doubtful = true,
+                () = tokio::time::sleep(pulse.next_probe().from_now()) => {}
+            }
+            let ask = async {
+                if doubtful {
+                    self.make_good().await
+                } else {
+                    self.probe.info(Pulse::TIME_OUT).await.map(Some)
+                }
             };
             let answer = tokio::select! {
                 () = stop.cancelled() => return End::Stop,
                 exit = running.child.wait() => return End::Died(exit),
-                () = self.inner.doubt.notified() => {
-                    self.reconcile_now().await;
-                    continue;
-                }
-                answer = probe => answer,
+                answer = ask => answer,
             };
-            if let Ok(info) = &answer
+            doubtful &= answer.is_err();
+            if let Ok(Some(info)) = &answer
                 && info.started != running.info.started
             {
                 // Cannot be while the child lives, unless another MediaMTX took its port.
                 tracing::error!("MediaMTX says it was started anew; every path is told again");
                 running.info = info.clone();
                 self.set_state(|s| s.generation += 1);
-                self.reconcile_now().await;
+                doubtful = true;
             }
             match pulse.beat(answer.is_ok(), Mono::now()) {
                 Beat::Alive => {}
@@ -298,16 +158,12 @@ impl Server {
         }
     }
 
-    async fn reconcile_now(&self) {
+    async fn make_good(&self) -> Result<Option<Info>, Fault> {
         let api = self.inner.writer.lock().await;
-        if !reconcile(&self.inner, &api).await {
-            self.inner.doubt.notify_one();
-            drop(api);
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        reconcile(&self.inner, &api).await.map(|()| None)
     }
 
-    fn set_state(&self, change: impl FnOnce(&mut ServerState)) {
+    pub(super) fn set_state(&self, change: impl FnOnce(&mut ServerState)) {
         self.inner.server.send_modify(change);
     }
 
@@ -334,6 +190,7 @@ impl Server {
         });
     }
 }
+<<<<<<< HEAD
 
 /// Makes MediaMTX's paths those desired: what is too many goes, all others are told again, which
 /// changes nothing where nothing differs. Answers false when MediaMTX stopped answering.
@@ -423,3 +280,5 @@ pub(super) fn make_run_dir(dir: &Path) -> Result<()> {
     made.and_then(|()| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)))
         .map_err(|e| Error::dependency("storage", "the run directory could not be made").caused_by(e))
 }
+=======
+>>>>>>> 8c039fd (mediamtx: make changes and arriving publishers take turns, count failing changes as missed answers)

@@ -116,7 +116,9 @@ impl Writer {
 
     /// Logs one line.
     pub(super) fn write(&mut self, line: &Line) {
-        let loud = matches!(line.level, Level::Warn | Level::Error);
+        // Each question of ours about a path that is not there (yet) is an error to MediaMTX.
+        let ours = line.message.starts_with("[API] ");
+        let loud = matches!(line.level, Level::Warn | Level::Error) && !ours;
         if !loud && !tracing::enabled!(target: "fieldcam::mediamtx", tracing::Level::DEBUG) {
             return;
         }
@@ -129,6 +131,7 @@ impl Writer {
         match line.level {
             Level::Debug => tracing::trace!(target: "fieldcam::mediamtx", "{message}"),
             Level::Info => tracing::debug!(target: "fieldcam::mediamtx", "{message}"),
+            Level::Warn | Level::Error if ours => tracing::debug!(target: "fieldcam::mediamtx", "{message}"),
             Level::Warn | Level::Error => tracing::warn!(target: "fieldcam::mediamtx", "{message}"),
         }
     }
