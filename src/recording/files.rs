@@ -4,6 +4,7 @@
 //! A second descriptor of a file that MediaMTX writes is enough to make its bytes durable
 //! (`fdatasync` flushes the file, not the descriptor); MediaMTX itself never syncs.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -21,7 +22,7 @@ pub(super) struct Files {
     /// the kernel's stamps are as coarse as its tick.
     stamp: Option<(i64, i64)>,
     settled: bool,
-    known: Vec<String>,
+    known: BTreeSet<String>,
     open: Vec<Open>,
     next: u32,
 }
@@ -118,8 +119,11 @@ impl Files {
             if self.known.contains(&name) {
                 continue;
             }
-            let file = File::open(self.dir.join(&name))?;
-            self.known.push(name.clone());
+            let file = match File::open(self.dir.join(&name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            self.known.insert(name.clone());
             self.open.push(Open {
                 name,
                 file,
@@ -145,8 +149,14 @@ impl Files {
         let name = open.name.clone();
         let row = open.row.as_mut()?;
         row.number = 1;
-        let files =
-            Files { dir, stamp: None, settled: false, known: vec![name.clone()], open: vec![open], next: 2 };
+        let files = Files {
+            dir,
+            stamp: None,
+            settled: false,
+            known: BTreeSet::from([name]),
+            open: vec![open],
+            next: 2,
+        };
         Some(files)
     }
 

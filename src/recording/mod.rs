@@ -40,6 +40,7 @@ pub use view::{
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -47,6 +48,9 @@ use self::session::{Command, Session};
 use self::shared::{Shared, Slot};
 use crate::base::{CameraId, Error, Result};
 use crate::supervise::Group;
+
+/// A disk that answers is done within three seconds.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// The room's handle. Clones are the same room.
 #[derive(Clone)]
@@ -61,6 +65,7 @@ impl Recordings {
     pub fn open(options: RecordingsOptions) -> Result<Self> {
         let places = folder::Places::new(&options.data_dir);
         std::fs::create_dir_all(places.recordings()).map_err(folder::disk_error)?;
+        folder::sync_dir(places.root()).map_err(folder::disk_error)?;
         let space = disk::Space::of(places.root()).map_err(folder::disk_error)?;
         let mut guard = disk::Guard::new(options.warn_percent, options.refuse_percent);
         guard::first_look(&mut guard, &places, space);
@@ -110,8 +115,15 @@ impl Recordings {
         if !sent {
             return Err(idle());
         }
-        // It ended by itself before it heard of this.
-        answer.await.map_err(|_| idle())?
+        match tokio::time::timeout(STOP_LIMIT, answer).await {
+            Ok(Ok(finished)) => finished,
+            // It ended by itself before it heard of this.
+            Ok(Err(_)) => Err(idle()),
+            Err(_) => {
+                let detail = "the disk does not answer; the recording ends as soon as it does";
+                Err(Error::dependency("storage", detail).with("suggestion", "check the disk"))
+            }
+        }
     }
 
     /// The camera's running recording.

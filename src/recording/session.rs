@@ -17,6 +17,7 @@ use super::watch::{Action, Event, Watch};
 use crate::base::{Mono, Result};
 use crate::notice::Fact;
 use crate::store::{GapRow, NoteRow, RecordingChange};
+use crate::supervise::LogRate;
 
 /// How often the files are looked at when they are not synced (they are looked at with each sync).
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -44,6 +45,9 @@ pub(super) struct Session {
     /// What the database does not know yet; kept until it does.
     pub(super) unsaved: RecordingChange,
     pub(super) changed: bool,
+    /// `recording.json` is older than the index.
+    pub(super) card_stale: bool,
+    complaints: LogRate,
 }
 
 impl Session {
@@ -64,6 +68,8 @@ impl Session {
             unsaved: RecordingChange::default(),
             // The first round writes recording.json: starting does not wait for it.
             changed: true,
+            card_stale: false,
+            complaints: LogRate::new(3, Duration::from_secs(30)),
         }
     }
 
@@ -135,7 +141,10 @@ impl Session {
         let seen = match seen {
             Ok(seen) => seen,
             Err(error) => {
-                tracing::warn!(%error, name = %self.facts.row.name, "the recording's files could not be read");
+                let name = self.facts.row.name.clone();
+                self.complain(|more| {
+                    tracing::warn!(%error, %name, more, "the recording's files cannot be kept up with");
+                });
                 self.watch.blame(GapCause::Storage);
                 return;
             }
@@ -269,29 +278,49 @@ impl Session {
 
     /// Brings database and `recording.json` up to date. What cannot be written now is kept.
     async fn save(&mut self) {
-        if !self.changed {
-            return;
+        if self.changed {
+            if let Err(error) = self.write_out().await {
+                let name = self.facts.row.name.clone();
+                self.complain(|more| {
+                    tracing::warn!(error = %error.chain(), %name, more, "the index could not be written");
+                });
+            }
+        } else if self.card_stale && self.look.is_none() {
+            // With the rhythm of the looks: a folder that takes nothing is not asked all the time.
+            self.write_card().await;
         }
-        if let Err(error) = self.write_out().await {
-            tracing::warn!(error = %error.chain(), name = %self.facts.row.name, "the index could not be written");
+    }
+
+    /// Says something that may come again twice a second for hours.
+    fn complain(&mut self, say: impl FnOnce(u64)) {
+        if let Some(more) = self.complaints.allow(Mono::now()) {
+            say(more);
         }
     }
 
     pub(super) async fn write_out(&mut self) -> Result<()> {
         self.unsaved.row = Some(self.facts.row.clone());
-        let written = self.shared.options.store.change_recording(self.facts.row.id, self.unsaved.clone());
-        let dir = self.shared.places.recording(self.facts.row.camera, &self.facts.row.name);
-        let facts = self.facts.clone();
-        let card = tokio::task::spawn_blocking(move || facts.write(&dir));
-        let (written, card) = tokio::join!(written, card);
-        if let Ok(Err(error)) = card {
-            // The index holds the same facts; the next change writes the file again.
-            tracing::warn!(%error, name = %self.facts.row.name, "recording.json could not be written");
-        }
+        let store = self.shared.options.store.clone();
+        let written = store.change_recording(self.facts.row.id, self.unsaved.clone());
+        let (written, ()) = tokio::join!(written, self.write_card());
         written?;
         self.unsaved = RecordingChange::default();
         self.changed = false;
         Ok(())
+    }
+
+    /// The index holds the same facts, so a failure is no more than a reason to try again.
+    async fn write_card(&mut self) {
+        let dir = self.shared.places.recording(self.facts.row.camera, &self.facts.row.name);
+        let facts = self.facts.clone();
+        let written = tokio::task::spawn_blocking(move || facts.write(&dir)).await;
+        self.card_stale = !matches!(written, Ok(Ok(())));
+        if let Ok(Err(error)) = written {
+            let name = self.facts.row.name.clone();
+            self.complain(|more| {
+                tracing::warn!(%error, %name, more, "recording.json could not be written");
+            });
+        }
     }
 
     /// The program ends and the recording is to go on with its next start. MediaMTX has stopped
