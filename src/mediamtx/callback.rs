@@ -135,7 +135,7 @@ async fn handle(
     match serde_json::from_slice::<Ask>(&body.to_bytes()) {
         Ok(ask) => {
             let allowed = desk.answer(&ask);
-            // One of ours, with its credential or before it was asked for one.
+
             if ask.action == "publish" && desk.is_local(&ask) && (allowed || ask.user.is_empty()) {
                 desk.arrivals.begin(&ask.path).await;
             }

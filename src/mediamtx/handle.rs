@@ -13,29 +13,15 @@ use serde_json::Value;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use super::api::{Api, Door, Fault};
-<<<<<<< HEAD
-use super::callback::{self, Desk};
-use super::doors::{Doors, READER_USER, TICKET};
-use super::path::{PathSource, PathSpec, check_name};
-=======
 use super::callback::Desk;
-use super::doors::{PUBLISH_USER, READER_USER};
-use super::path::{PathSpec, check_name};
->>>>>>> 8c039fd (mediamtx: make changes and arriving publishers take turns, count failing changes as missed answers)
+use super::doors::{READER_USER, TICKET};
+use super::path::{PathSource, PathSpec, check_name};
 use super::reply::PathState;
 use super::{Endpoints, MediaMtxOptions, ServerState, ports};
 use crate::base::{Error, Mono, Result, Secret};
 
 /// How long one API call may take; measured 1 to 3 ms.
 pub(super) const CALL: Duration = Duration::from_secs(2);
-<<<<<<< HEAD
-/// Wake-ups kept while the pipeline is busy; more than a box has cameras.
-const WAKES: usize = 256;
-/// Failed pulls that a slow listener may miss; each camera only waits for its own next one.
-const FAILURES: usize = 64;
-
-=======
->>>>>>> 8c039fd (mediamtx: make changes and arriving publishers take turns, count failing changes as missed answers)
 /// Each path's specification and how often it was replaced.
 pub(super) type Desired = BTreeMap<String, (PathSpec, u32)>;
 
@@ -77,89 +63,6 @@ impl Inner {
 }
 
 impl MediaMtx {
-<<<<<<< HEAD
-    /// Starts MediaMTX in `group` and waits until it answers. Fails, with nothing left running, when
-    /// the first start does; whatever ends it later is answered with a restart.
-    pub async fn start(
-        options: MediaMtxOptions,
-        group: &Group,
-        spawner: &Spawner,
-        gate: Arc<dyn Gate>,
-    ) -> Result<Self> {
-        server::check_options(&options)?;
-        let mut desired = Desired::new();
-        for spec in &options.paths {
-            spec.check()?;
-            desired.insert(spec.name.clone(), (spec.clone(), 0));
-        }
-        server::make_run_dir(&options.run_dir)?;
-        let bell = Bell::hang(&options.run_dir)
-            .map_err(|e| Error::dependency("mediamtx", "the wake socket could not be made").caused_by(e))?;
-
-        let listens = ports::fill(options.listens)?;
-        let endpoints =
-            Endpoints { rtsp: listens.rtsp, hls: listens.hls, webrtc: listens.webrtc, api: listens.api };
-        let (wake_in, wakes) = mpsc::channel(WAKES);
-        let (from_reader, from_hook) = (wake_in.clone(), wake_in);
-        let own = [listens.rtsp.ip(), listens.api.ip()].into_iter().filter(|ip| !ip.is_unspecified());
-        let desk = Arc::new(Desk {
-            doors: Mutex::new(Doors::new(own.collect())),
-            gate,
-            admitted: Mutex::default(),
-            // A full queue already holds a wake-up for nearly every camera there can be.
-            on_reader: Box::new(move |path| drop(from_reader.try_send(path.to_owned()))),
-        });
-        let (callback, secret) = callback::listen(desk.clone(), group).await?;
-        let door = Door::new(ports::reach(listens.api));
-        let api = || Api::new(door.clone(), group.clone());
-        let wake_socket = bell.path.clone();
-        let inner = Arc::new(Inner {
-            options: MediaMtxOptions { listens, ..options },
-            endpoints,
-            desk,
-            desired: Mutex::new((desired, 0)),
-            writer: tokio::sync::Mutex::new(api()),
-            reader: api(),
-            server: watch::Sender::default(),
-            paths: watch::Sender::default(),
-            failures: broadcast::Sender::new(FAILURES),
-            nudge: Notify::new(),
-            doubt: Notify::new(),
-            wakes: Mutex::new(Some(wakes)),
-            door: door.clone(),
-        });
-        let server = server::Server {
-            inner: inner.clone(),
-            group: group.clone(),
-            spawner: spawner.clone(),
-            probe: api(),
-            callback,
-            secret,
-            wake_socket,
-        };
-        server.start().await?;
-        group.spawn("mediamtx paths", follow::paths(inner.clone(), api(), group.stop().clone()));
-        group.spawn("mediamtx logins", follow::logins(inner.clone(), api(), group.stop().clone()));
-        let stop = group.stop().clone();
-        group.spawn("mediamtx wake-ups", async move {
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    rung = bell.next() => match rung {
-                        Ok(name) => drop(from_hook.try_send(name)),
-                        Err(error) => {
-                            tracing::warn!(%error, "the wake socket failed");
-                            tokio::time::sleep(Duration::from_secs(1)).await;
-                        }
-                    },
-                }
-            }
-        });
-        Ok(Self { inner })
-    }
-
-=======
->>>>>>> 8c039fd (mediamtx: make changes and arriving publishers take turns, count failing changes as missed answers)
     /// Adds a path, or makes it as given. Readers and publisher of a path stay when only `record`
     /// differs. When MediaMTX runs, the path is there when this returns.
     pub async fn put_path(&self, spec: PathSpec) -> Result<()> {

@@ -179,6 +179,10 @@ async fn drain(
         if matches!(line.level, Level::Warn | Level::Error) {
             heard.lock().unwrap_or_else(PoisonError::into_inner).hear(&line.message);
         }
+        if let Some((path, why)) = words::source_failure(&line) {
+            // Without a camera that listens nobody needs to know.
+            let _ = inner.failures.send((path.to_owned(), why.to_owned()));
+        }
         if let Some(path) = arrivals::publishing(&line.message) {
             inner.desk.arrivals.end(path);
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use super::api::{Api, Door};
 use super::arrivals::Arrivals;
@@ -20,6 +20,8 @@ use crate::supervise::{Group, Spawner};
 
 /// Wake-ups kept while the pipeline is busy; more than a box has cameras.
 const WAKES: usize = 256;
+/// Failed pulls that a slow listener may miss; each camera only waits for its own next one.
+const FAILURES: usize = 64;
 
 impl MediaMtx {
     /// Starts MediaMTX in `group` and waits until it answers. Fails, with no process left running, when
@@ -67,6 +69,7 @@ impl MediaMtx {
             reader: api(),
             server: watch::Sender::default(),
             paths: watch::Sender::default(),
+            failures: broadcast::Sender::new(FAILURES),
             nudge: Notify::new(),
             doubt: Notify::new(),
             wakes: Mutex::new(Some(wakes)),
