@@ -11,5 +11,6 @@ pub mod mediamtx;
 pub mod notice;
 pub mod pipeline;
 pub mod recording;
+pub mod snapshot;
 pub mod store;
 pub mod supervise;

@@ -1,15 +1,14 @@
 //! Synthetic camera → encoder → real MediaMTX → its recorder: the times of the footage are the
 //! times of capture, whatever the source does.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "see common")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "see common")]
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+use common::mediaserver::Server;
 use common::squares;
 use fieldcam::base::Secret;
 use fieldcam::capture::{Fanout, SourceEvent, TestPlan, TestSource};
@@ -18,71 +17,6 @@ use fieldcam::supervise::{Group, Phases, Spawner};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
-
-/// A MediaMTX with three open paths, all recorded.
-struct Server {
-    child: Child,
-    dir: tempfile::TempDir,
-    rtsp: u16,
-}
-
-impl Server {
-    fn start() -> Server {
-        let binary = std::env::var_os("FIELDCAM_TEST_MEDIAMTX").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mediamtx/v1.20.1/amd64/mediamtx"),
-            PathBuf::from,
-        );
-        assert!(binary.exists(), "no MediaMTX; scripts/get-mediamtx gets it");
-        let dir = tempfile::tempdir().unwrap();
-        let rtsp = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = dir.path().join("mediamtx.yml");
-        let records = dir.path().join("%path/%Y-%m-%d_%H-%M-%S-%f");
-        let mut text = format!(
-            "logLevel: warn\nrtspAddress: 127.0.0.1:{rtsp}\nrtspTransports: [tcp]\nrtmp: no\nhls: no\n\
-             webrtc: no\nsrt: no\nmoq: no\npathDefaults:\n  record: yes\n  recordPath: {}\n  \
-             recordPartDuration: 500ms\npaths:\n",
-            records.display()
-        );
-        for path in ["live", "live2", "repacked"] {
-            text.push_str(&format!("  {path}:\n"));
-        }
-        std::fs::write(&config, text).unwrap();
-        let child = Command::new(binary).arg(&config).stdout(Stdio::null()).spawn().unwrap();
-        common::wait_for("MediaMTX listens", || TcpStream::connect(("127.0.0.1", rtsp)).ok());
-        Server { child, dir, rtsp }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("rtsp://127.0.0.1:{}/{path}", self.rtsp)
-    }
-
-    fn is_online(&self, path: &str) -> bool {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.rtsp)).unwrap();
-        write!(socket, "DESCRIBE {} RTSP/1.0\r\nCSeq: 1\r\n\r\n", self.url(path)).unwrap();
-        let mut reply = [0; 12];
-        socket.read_exact(&mut reply).is_ok() && &reply == b"RTSP/1.0 200"
-    }
-
-    /// Ends MediaMTX cleanly and answers with the one file it made for `path`.
-    fn recorded(mut self, path: &str) -> (PathBuf, tempfile::TempDir) {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).unwrap();
-        self.child.wait().unwrap();
-        let files: Vec<_> = std::fs::read_dir(self.dir.path().join(path))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        assert_eq!(files.len(), 1, "{files:?}");
-        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
-        (files[0].clone(), dir)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 struct Rig {
     spawner: Spawner,
@@ -97,7 +31,13 @@ impl Rig {
         let mut phases = Phases::default();
         let group = phases.add("cameras");
         let spawner = Spawner::start().unwrap();
-        Rig { spawner, group, _phases: phases, fanout: Fanout::new(), server: Server::start() }
+        Rig {
+            spawner,
+            group,
+            _phases: phases,
+            fanout: Fanout::new(),
+            server: Server::start(&["live", "live2", "repacked"]),
+        }
     }
 
     async fn source(&self, deliver: Option<u32>, lose: Option<u32>) -> TestSource {
@@ -241,4 +181,26 @@ async fn repacking_keeps_the_picture_and_leaves_the_sound() {
     encoder.stop().await;
     camera.kill().unwrap();
     camera.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_waits_gets_its_first_keyframe_soon() {
+    use std::time::Instant;
+    let rig = Rig::new();
+    let _source = rig.source(None, None).await;
+    // What the first start costs beyond the others is not the point.
+    for round in 0..3 {
+        let spawned = Instant::now();
+        let (encoder, mut inbox) = rig.encode(PLAN.plan(), "live", true).await;
+        common::wait_for("the path is online", || rig.server.is_online("live").then_some(()));
+        let online = spawned.elapsed();
+        let keyframes =
+            fieldcam::snapshot::Keyframes::start("camera0", Secret::new(rig.server.url("live")), &rig.group);
+        keyframes.wait(Duration::from_secs(30)).await.expect("a keyframe");
+        let pictured = spawned.elapsed();
+        println!("round {round}: spawn to online {online:?}, to first keyframe at a reader {pictured:?}");
+        assert!(pictured < Duration::from_secs(4), "{pictured:?}");
+        until_frames(&mut inbox, 1).await;
+        encoder.stop().await;
+    }
 }

@@ -14,6 +14,7 @@ pub mod ffmpeg;
 pub mod footage;
 pub mod http;
 pub mod loopdisk;
+pub mod mediaserver;
 pub mod process;
 pub mod recording;
 pub mod rpc;

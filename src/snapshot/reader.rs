@@ -1,0 +1,187 @@
+//! Our own reader of a network camera off MediaMTX on loopback: it keeps the newest keyframe.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use retina::client::{
+    Credentials, PacketItem, PlayOptions, Session, SessionOptions, SetupOptions, TeardownPolicy,
+};
+use retina::codec::{ParametersRef, VideoParametersCodec};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::base::backoff::Backoff;
+use crate::base::{Mono, Secret};
+use crate::supervise::Group;
+
+use super::keyframe::{Assembler, Codec};
+
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LAST_RETRY: Duration = Duration::from_secs(3);
+/// MediaMTX is on this machine; a camera that sends nothing for this long is not live.
+const LOGIN: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(10);
+
+/// A picture that can be decoded on its own.
+#[derive(Clone, Debug)]
+pub struct Keyframe {
+    /// Its codec.
+    pub codec: Codec,
+    /// Its access unit: Annex B, parameter sets first.
+    pub data: Arc<[u8]>,
+    /// When it arrived from the camera.
+    pub arrived: Mono,
+}
+
+/// Keeps the newest keyframe of one path, for as long as this exists.
+pub struct Keyframes {
+    stop: CancellationToken,
+    newest: watch::Receiver<Option<Keyframe>>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Keyframes {
+    /// Starts reading `url`; it is tried again, ever more slowly, while it cannot be read.
+    pub fn start(name: &str, url: Secret, group: &Group) -> Self {
+        let stop = group.stop().child_token();
+        let (sender, newest) = watch::channel(None);
+        let trouble = Arc::default();
+        let reader = Reader { name: name.to_owned(), url, sender, trouble: Arc::clone(&trouble) };
+        let token = stop.clone();
+        group.spawn(format!("keyframes {name}"), async move {
+            tokio::select! {
+                biased;
+                () = token.cancelled() => {}
+                () = reader.run() => {}
+            }
+        });
+        Self { stop, newest, trouble }
+    }
+
+    /// The newest keyframe; none while the camera is not live.
+    pub fn latest(&self) -> Option<Keyframe> {
+        self.newest.borrow().clone()
+    }
+
+    /// The newest keyframe, or the first one that comes within `limit`.
+    pub async fn wait(&self, limit: Duration) -> Option<Keyframe> {
+        let mut newest = self.newest.clone();
+        let there = tokio::time::timeout(limit, newest.wait_for(Option::is_some)).await;
+        there.ok()?.ok()?.clone()
+    }
+
+    /// Why there is none, for the log.
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
+    }
+}
+
+impl Drop for Keyframes {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Reader {
+    name: String,
+    url: Secret,
+    sender: watch::Sender<Option<Keyframe>>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Reader {
+    async fn run(self) {
+        let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
+        loop {
+            let why = self.read(&mut backoff).await;
+            self.sender.send_replace(None);
+            tracing::debug!(camera = self.name, why, "no keyframes");
+            *lock(&self.trouble) = Some(why);
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    /// Reads until it cannot; answers why.
+    async fn read(&self, backoff: &mut Backoff) -> String {
+        let (mut session, mut assembler) = match tokio::time::timeout(LOGIN, self.log_in()).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(why)) => return why,
+            Err(_) => return "MediaMTX did not answer".to_owned(),
+        };
+        let codec = assembler.1;
+        loop {
+            let item = match tokio::time::timeout(QUIET, session.next()).await {
+                Ok(Some(Ok(item))) => item,
+                Ok(Some(Err(error))) => return error.to_string(),
+                Ok(None) => return "the stream ended".to_owned(),
+                Err(_) => return "the stream is silent".to_owned(),
+            };
+            let PacketItem::Rtp(packet) = item else { continue };
+            let time = packet.timestamp().timestamp();
+            let unit = assembler.0.push(time, packet.mark(), packet.loss() > 0, packet.payload());
+            if let Some(data) = unit {
+                backoff.reset();
+                let keyframe = Keyframe { codec, data: data.into(), arrived: Mono::now() };
+                self.sender.send_replace(Some(keyframe));
+                lock(&self.trouble).take();
+            }
+        }
+    }
+
+    async fn log_in(&self) -> Result<(Session<retina::client::Playing>, (Assembler, Codec)), String> {
+        let (url, credentials) = split_credentials(&self.url).ok_or("not an RTSP URL")?;
+        let options = SessionOptions::default().creds(credentials).teardown(TeardownPolicy::Never);
+        let mut session = Session::describe(url, options).await.map_err(|e| e.to_string())?;
+        let found = session.streams().iter().enumerate().find_map(|(index, stream)| {
+            let codec = match (stream.media(), stream.encoding_name()) {
+                ("video", "h264") => Codec::H264,
+                ("video", "h265") => Codec::H265,
+                _ => return None,
+            };
+            let assembler = match stream.parameters() {
+                Some(ParametersRef::Video(parameters)) => match parameters.codec_params() {
+                    VideoParametersCodec::H264 { sps, pps } => Assembler::new(codec, [&sps[..], &pps[..]]),
+                    VideoParametersCodec::H265 { vps, sps, pps } => {
+                        Assembler::new(codec, [&vps[..], &sps[..], &pps[..]])
+                    }
+                    _ => Assembler::new(codec, []),
+                },
+                _ => Assembler::new(codec, []),
+            };
+            Some((index, (assembler, codec)))
+        });
+        let (index, assembler) = found.ok_or("no H.264 or H.265 picture")?;
+        session.setup(index, SetupOptions::default()).await.map_err(|e| e.to_string())?;
+        let session = session.play(PlayOptions::default()).await.map_err(|e| e.to_string())?;
+        Ok((session, assembler))
+    }
+}
+
+fn split_credentials(url: &Secret) -> Option<(Url, Option<Credentials>)> {
+    let mut url = Url::parse(url.expose()).ok()?;
+    let credentials = url
+        .password()
+        .map(|password| Credentials { username: url.username().to_owned(), password: password.to_owned() });
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some((url, credentials))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_leaves_the_url() {
+        let (url, credentials) = split_credentials(&Secret::new("rtsp://u:p@127.0.0.1:8554/a/b")).unwrap();
+        assert_eq!(url.as_str(), "rtsp://127.0.0.1:8554/a/b");
+        assert_eq!(credentials, Some(Credentials { username: "u".into(), password: "p".into() }));
+        assert!(split_credentials(&Secret::new("nonsense")).is_none());
+    }
+}
