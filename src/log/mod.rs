@@ -11,7 +11,6 @@ mod sink;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::os::linux::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use tracing::{Level, Metadata, Subscriber};
@@ -29,7 +28,7 @@ pub use redact::redact;
 /// Starts logging as the settings say, and hides the secrets in them. Once in a process.
 pub fn start(settings: &Settings) -> Result<()> {
     hide_settings(settings);
-    let sink = Arc::new(open(&settings.log, Path::new(Journal::SOCKET))?);
+    let sink = Arc::new(open(&settings.log)?);
     tracing::subscriber::set_global_default(subscriber(&settings.log.level, sink)?).map_err(Error::internal)
 }
 
@@ -60,16 +59,16 @@ fn hide_settings(settings: &Settings) {
 }
 
 /// Which place `log.target` means.
-fn open(log: &Log, journal: &Path) -> Result<Sink> {
+fn open(log: &Log) -> Result<Sink> {
     let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let console = Sink::Console { coloured };
     match log.target.as_str() {
-        "journald" => Journal::open(journal).map(Sink::Journal).map_err(|e| {
+        "journald" => Journal::open().map(Sink::Journal).map_err(|e| {
             let message = "log.target is \"journald\", but journald does not answer; start it, or set log.target to \
                            \"console\"";
             Error::new(ErrorKind::Config, message).caused_by(e)
         }),
-        "auto" if started_by_systemd() => Ok(Journal::open(journal).map_or(console, Sink::Journal)),
+        "auto" if started_by_systemd() => Ok(Journal::open().map_or(console, Sink::Journal)),
         _ => Ok(console),
     }
 }

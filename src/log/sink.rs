@@ -1,14 +1,17 @@
 //! Where finished lines go: the console, or journald's socket.
 
 use std::io::{self, Write};
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
 
 use tracing::Level;
+use tracing::dispatcher::{self, Dispatch};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt;
 
-/// journald takes at least 200 KiB in a datagram with the kernel's default buffers; no line of ours
-/// needs more than this.
+/// Lines that may wait for journald.
+const QUEUE: usize = 1024;
+/// No line of ours needs more than this.
 const MAX_LINE_BYTES: usize = 32 << 10;
 
 /// One place for lines.
@@ -16,7 +19,7 @@ const MAX_LINE_BYTES: usize = 32 << 10;
 pub(super) enum Sink {
     /// Standard error; lines of warnings and errors in colour.
     Console { coloured: bool },
-    /// journald's own protocol.
+    /// journald.
     Journal(Journal),
     /// For tests.
     #[cfg(test)]
@@ -50,71 +53,68 @@ fn console(out: &mut impl Write, coloured: bool, level: Level, line: &str) -> io
     }
 }
 
-/// journald's datagram socket. Never waits: what journald does not take at once is counted and told
-/// with the next line that gets through.
+/// The way to journald: a thread that hands lines to `tracing-journald`. Never waits: what does not
+/// fit into the queue is counted and told with the next line that does.
+///
+/// A thread of its own, because `tracing-journald` is fed by events and an event made while another
+/// one is being written goes nowhere; and so that a journald that stands still holds nobody up.
 #[derive(Debug)]
 pub(super) struct Journal {
-    socket: UnixDatagram,
-    path: PathBuf,
+    lines: SyncSender<(Level, String)>,
     lost: AtomicU64,
 }
 
 impl Journal {
-    /// Where journald listens.
-    pub const SOCKET: &str = "/run/systemd/journal/socket";
+    /// Fails when journald does not answer.
+    pub fn open() -> io::Result<Self> {
+        let layer =
+            tracing_journald::layer()?.with_syslog_identifier("fieldcam".into()).with_field_prefix(None);
+        let journald = Dispatch::new(Registry::default().with(layer));
+        Self::start(move |level, line| dispatcher::with_default(&journald, || event(level, line)))
+    }
 
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
-        let journal = Self { socket, path: path.to_owned(), lost: AtomicU64::new(0) };
-        // An empty datagram is ignored by journald and shows whether it is there.
-        journal.socket.send_to(&[], path)?;
-        Ok(journal)
+    fn start(mut write: impl FnMut(Level, &str) + Send + 'static) -> io::Result<Self> {
+        let (lines, inbox) = mpsc::sync_channel::<(Level, String)>(QUEUE);
+        std::thread::Builder::new().name("journald".into()).stack_size(128 << 10).spawn(move || {
+            for (level, line) in inbox {
+                write(level, &line);
+            }
+        })?;
+        Ok(Self { lines, lost: AtomicU64::new(0) })
     }
 
     fn send(&self, level: Level, line: &str) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 && !self.datagram(Level::WARN, &format!("{lost} log lines were lost here")) {
+        if lost > 0 && !self.queue(Level::WARN, format!("{lost} log lines were lost here")) {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
-        if !self.datagram(level, line) {
+        if !self.queue(level, cut(line).to_owned()) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn datagram(&self, level: Level, line: &str) -> bool {
-        // By path each time: a restarted journald has a new socket there.
-        self.socket.send_to(&entry(level, line), &self.path).is_ok()
+    fn queue(&self, level: Level, line: String) -> bool {
+        self.lines.try_send((level, line)).is_ok()
     }
 }
 
-/// An entry in journald's native form: `NAME=value` lines, or for values with line breaks the name, a
-/// length in 64 bits and the bytes.
-fn entry(level: Level, line: &str) -> Vec<u8> {
-    let priority = match level {
-        Level::ERROR => "3",
-        Level::WARN => "4",
-        Level::INFO => "6",
-        _ => "7",
-    };
-    let mut cut = line.len().min(MAX_LINE_BYTES);
-    while !line.is_char_boundary(cut) {
-        cut -= 1;
+/// One event whose message is the finished line; the level of an event is part of its code.
+fn event(level: Level, line: &str) {
+    match level {
+        Level::ERROR => tracing::error!("{line}"),
+        Level::WARN => tracing::warn!("{line}"),
+        Level::INFO => tracing::info!("{line}"),
+        Level::DEBUG => tracing::debug!("{line}"),
+        Level::TRACE => tracing::trace!("{line}"),
     }
-    let mut bytes = Vec::with_capacity(cut + 128);
-    let fields = [("PRIORITY", priority), ("SYSLOG_IDENTIFIER", "fieldcam"), ("MESSAGE", &line[..cut])];
-    for (name, value) in fields {
-        bytes.extend_from_slice(name.as_bytes());
-        if value.contains('\n') {
-            bytes.push(b'\n');
-            bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
-        } else {
-            bytes.push(b'=');
-        }
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.push(b'\n');
+}
+
+fn cut(line: &str) -> &str {
+    let mut end = line.len().min(MAX_LINE_BYTES);
+    while !line.is_char_boundary(end) {
+        end -= 1;
     }
-    bytes
+    &line[..end]
 }
 
 #[cfg(test)]
@@ -122,41 +122,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_have_journalds_form() {
-        let text = String::from_utf8(entry(Level::WARN, "hello")).unwrap();
-        assert_eq!(text, "PRIORITY=4\nSYSLOG_IDENTIFIER=fieldcam\nMESSAGE=hello\n");
-        let broken = entry(Level::INFO, "a\nb");
-        assert!(broken.ends_with(b"MESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n"));
-    }
-
-    #[test]
     fn a_long_line_is_cut_between_characters() {
-        let bytes = entry(Level::INFO, &"日".repeat(20_000));
-        assert!(bytes.len() < MAX_LINE_BYTES + 128);
-        assert!(String::from_utf8(bytes).is_ok());
+        let long = "日".repeat(20_000);
+        let short = cut(&long);
+        assert!(short.len() <= MAX_LINE_BYTES && short.len() > MAX_LINE_BYTES - 3);
     }
 
     #[test]
     fn lines_that_journald_does_not_take_are_counted_and_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("socket");
-        assert!(Journal::open(&path).is_err(), "nobody listens");
-        let server = UnixDatagram::bind(&path).unwrap();
-        let journal = Journal::open(&path).unwrap();
-        let mut buffer = [0; 512];
-        assert_eq!(server.recv(&mut buffer).unwrap(), 0);
-        std::fs::remove_file(&path).unwrap();
-        journal.send(Level::INFO, "one");
-        journal.send(Level::INFO, "two");
-        let server = UnixDatagram::bind(&path).unwrap();
-        journal.send(Level::INFO, "three");
-        let mut received = Vec::new();
-        for _ in 0..2 {
-            let n = server.recv(&mut buffer).unwrap();
-            received.push(String::from_utf8_lossy(&buffer[..n]).into_owned());
+        let (go, wait) = mpsc::channel::<()>();
+        let (out, written) = mpsc::channel();
+        let journal = Journal::start(move |_, line| {
+            let _ = wait.recv();
+            let _ = out.send(line.to_owned());
+        })
+        .unwrap();
+        // One more than fits beside the line that the thread holds and waits with.
+        for n in 0..QUEUE + 10 {
+            journal.send(Level::INFO, &n.to_string());
         }
-        assert!(received[0].contains("MESSAGE=2 log lines were lost"), "{received:?}");
-        assert!(received[1].contains("MESSAGE=three"), "{received:?}");
+        drop(go);
+        assert_eq!(written.recv().unwrap(), "0");
+        let mut last = written.recv().unwrap();
+        while let Ok(line) = written.recv_timeout(std::time::Duration::from_millis(200)) {
+            last = line;
+        }
+        journal.send(Level::INFO, "after");
+        let told = written.recv().unwrap();
+        assert!(told.ends_with("log lines were lost here"), "{told} after {last}");
+        assert_eq!(written.recv().unwrap(), "after");
     }
 
     #[test]
