@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::folder::{segment_files, sync_dir};
 use super::mp4::{Header, Scan};
@@ -46,6 +47,8 @@ pub(super) struct Seen {
     pub header: Option<Header>,
     /// Whole fragments were added.
     pub grew: bool,
+    /// How long ago its newest bytes were written.
+    pub written_ago: Duration,
     /// It was closed, or given up, since the last look.
     pub ended: bool,
     /// One video frame lasts this long, as its newest fragment tells; 0 = not known.
@@ -207,6 +210,7 @@ impl Open {
             seal(&self.dir_path()?, &self.scan)?;
         }
         let grew = self.scan.fragments() > before;
+        let written_ago = if grew { written_ago(&self.file) } else { Duration::ZERO };
         if sync && (self.scan.file_size() > self.synced || closed || torn) {
             self.file.sync_data()?;
             self.synced = self.scan.file_size();
@@ -233,6 +237,7 @@ impl Open {
             row,
             header: first.then_some(header),
             grew,
+            written_ago,
             ended,
             frame_us,
             long: std::mem::take(&mut self.long),
@@ -256,6 +261,13 @@ pub(super) fn seal(path: &Path, scan: &Scan) -> io::Result<()> {
     }
     file.write_all_at(&patch.1, patch.0)?;
     file.sync_data()
+}
+
+/// By the file's time stamp, and zero when the wall clock was set in between: never more than a look is apart.
+fn written_ago(file: &File) -> Duration {
+    let stamp = file.metadata().and_then(|m| m.modified());
+    let ago = stamp.ok().and_then(|s| s.elapsed().ok()).unwrap_or_default();
+    if ago < Duration::from_secs(1) { ago } else { Duration::ZERO }
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ impl Session {
             let end_us = start_us.saturating_add_unsigned(s.row.duration_us);
             self.facts.put_segment(s.row);
             if s.grew {
-                self.watch.step(now, Event::Grew { end_us, frame_us: s.frame_us });
+                self.watch.step(now - s.written_ago, Event::Grew { end_us, frame_us: s.frame_us });
             }
             for (at, duration_us) in s.long {
                 let start_us = start_us.saturating_add_unsigned(at);

@@ -74,6 +74,8 @@ pub(super) struct Watch {
     began: bool,
     /// End of a timed recording that has begun.
     end_at: Option<Mono>,
+    /// Its first frame, as long as the wall clock was not set since.
+    start_us: Option<i64>,
     /// Wall minus monotonic clock, microseconds.
     offset_us: i64,
     stalls: u32,
@@ -107,6 +109,7 @@ impl Watch {
             limit,
             began: false,
             end_at: None,
+            start_us: None,
             offset_us: offset(now, wall_us),
             stalls: 0,
             stall_at: now + STALL,
@@ -160,6 +163,7 @@ impl Watch {
                 if frame_us > 0 {
                     self.frame_us = frame_us;
                 }
+                self.recorded_ahead(now, end_us);
                 Vec::new()
             }
             Event::LongFrame { start_us, duration_us } => self.long_frame(start_us, duration_us),
@@ -181,6 +185,7 @@ impl Watch {
         self.offset_us = offset;
         if by_us.saturating_abs() > STEP_US {
             self.stepped_us = self.stepped_us.saturating_add(by_us);
+            self.start_us = None;
             self.blame(GapCause::ClockStep);
             actions.push(Action::ClockStep { by_us });
             actions.push(Action::Reopen);
@@ -212,6 +217,7 @@ impl Watch {
             let age = ((now.0 / 1000) as i64).saturating_add(self.offset_us).saturating_sub(start_us);
             let age = Duration::from_micros(age.clamp(0, 10_000_000).unsigned_abs());
             self.began = true;
+            self.start_us = Some(start_us);
             self.end_at = self.limit.map(|limit| now - age + limit);
             actions.push(Action::Began { start_us });
         }
@@ -241,6 +247,15 @@ impl Watch {
         self.stepped_us = 0;
         self.end_us = Some(start_us);
         actions
+    }
+
+    /// MediaMTX stamps the first frame when it arrives, and frames that waited for the encoder to
+    /// start arrive all at once: the file is then ahead of the clock, and full that much sooner.
+    fn recorded_ahead(&mut self, written: Mono, end_us: i64) {
+        if let (Some(limit), Some(end_at), Some(start_us)) = (self.limit, self.end_at, self.start_us) {
+            let recorded = Duration::from_micros(end_us.saturating_sub(start_us).max(0).unsigned_abs());
+            self.end_at = Some(end_at.min(written + limit.saturating_sub(recorded)));
+        }
     }
 
     /// MediaMTX takes over a step of the wall clock only beyond its tolerance of 5 s, and then
@@ -316,6 +331,14 @@ mod tests {
 
     fn segment(w: &mut Watch, seen: u64, start: u64) -> Vec<Action> {
         w.step(at(seen), Event::Segment { start_us: wall(start), stsd: b"a" })
+    }
+
+    #[test]
+    fn frames_that_waited_for_the_encoder_count_as_recorded() {
+        let mut w = running(Some(3000));
+        // Seen at once, half a second ahead of the clock.
+        grow(&mut w, 1000, 1500);
+        assert_eq!(w.deadline().since(START).as_millis(), 2833);
     }
 
     fn grow(w: &mut Watch, seen: u64, end: u64) {
