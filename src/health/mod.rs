@@ -1,0 +1,220 @@
+//! The rolled-up verdict on the box, and the numbers behind it.
+//!
+//! Owns a task that samples every five seconds. Promises: the verdict tells the truth at the moment
+//! of asking (MediaMTX's state is looked at then, not when the sample was taken) and asking never
+//! waits. Costs two small reads of /proc a sample.
+
+mod judge;
+mod memory;
+mod traffic;
+mod window;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+pub use judge::{Component, Reason, Sample, Thresholds, Verdict};
+pub use traffic::{Connected, Traffic, TrafficCount};
+
+use crate::base::{Clock, Mono};
+use crate::mediamtx::{MediaMtx, ServerState};
+use crate::recording::Recordings;
+use crate::supervise::Group;
+use window::Window;
+
+const EVERY: Duration = Duration::from_secs(5);
+
+/// What the other rooms say of themselves when asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observed {
+    /// The media server.
+    pub mediamtx: Component,
+    /// The cameras' supervision.
+    pub camera_monitor: Component,
+    /// How full the data disk is, as `df` prints it; none when it cannot be told.
+    pub used_percent: Option<f64>,
+}
+
+/// What clients are told.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it is not healthy, worst first.
+    pub reasons: Vec<Reason>,
+    /// When this was found, microseconds since 1970.
+    pub at_us: i64,
+    /// Since the daemon started.
+    pub uptime: Duration,
+    /// The other rooms.
+    pub observed: Observed,
+    /// The numbers.
+    pub sample: Sample,
+    /// The counters.
+    pub traffic: TrafficCount,
+}
+
+/// The room's handle; clones share everything.
+#[derive(Clone)]
+pub struct Health(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    started: Mono,
+    thresholds: Thresholds,
+    connections_max: u32,
+    traffic: Arc<Traffic>,
+    observe: Box<dyn Fn() -> Observed + Send + Sync>,
+    background: Mutex<Background>,
+}
+
+#[derive(Default)]
+struct Background {
+    memory_percent: Option<f64>,
+    window: Window,
+    failed_in_a_row: u32,
+}
+
+impl Health {
+    /// Watches the box in `group`.
+    pub fn start(
+        group: &Group,
+        clock: Clock,
+        connections_max: u32,
+        mediamtx: &MediaMtx,
+        recordings: &Recordings,
+    ) -> Self {
+        let (server, recordings) = (mediamtx.server(), recordings.clone());
+        Self::observing(group, clock, Thresholds::default(), connections_max, move || {
+            let storage = recordings.storage();
+            Observed {
+                mediamtx: mediamtx_state(&server.borrow()),
+                camera_monitor: Component::Running,
+                used_percent: (storage.total > 0).then_some(storage.used_percent),
+            }
+        })
+    }
+
+    /// Samples in `group`. `observe` answers from memory.
+    fn observing(
+        group: &Group,
+        clock: Clock,
+        thresholds: Thresholds,
+        connections_max: u32,
+        observe: impl Fn() -> Observed + Send + Sync + 'static,
+    ) -> Self {
+        let health = Self(Arc::new(Inner {
+            clock,
+            started: Mono::now(),
+            thresholds,
+            connections_max,
+            traffic: Arc::default(),
+            observe: Box::new(observe),
+            background: Mutex::default(),
+        }));
+        let (sampler, stop) = (health.clone(), group.stop().clone());
+        group.spawn("health samples", async move {
+            let mut ticks = tokio::time::interval(EVERY);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+                sampler.take_sample();
+            }
+        });
+        health
+    }
+
+    /// Where the servers count.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.0.traffic
+    }
+
+    /// The verdict now. Never waits.
+    pub fn report(&self) -> Report {
+        let inner = &*self.0;
+        let observed = (inner.observe)();
+        let traffic = inner.traffic.count();
+        let background = inner.background.lock().unwrap_or_else(PoisonError::into_inner);
+        let (error_percent, mean_response) = background.window.rates(traffic);
+        let sample = Sample {
+            mediamtx: observed.mediamtx,
+            memory_percent: background.memory_percent,
+            error_percent,
+            mean_response,
+            connection_percent: 100.0 * traffic.connections as f64 / f64::from(inner.connections_max.max(1)),
+            free_percent: observed.used_percent.map(|used| 100.0 - used),
+            failed_in_a_row: background.failed_in_a_row,
+        };
+        drop(background);
+        let (verdict, reasons) = judge::judge(&sample, &inner.thresholds);
+        Report {
+            verdict,
+            reasons,
+            at_us: inner.clock.wall_us(),
+            uptime: Mono::now().since(inner.started),
+            observed,
+            sample,
+            traffic,
+        }
+    }
+
+    fn take_sample(&self) {
+        let inner = &*self.0;
+        let observed = (inner.observe)();
+        let memory_percent = memory::used_percent();
+        let failed = observed.mediamtx != Component::Running
+            || observed.used_percent.is_none()
+            || memory_percent.is_none();
+        let mut background = inner.background.lock().unwrap_or_else(PoisonError::into_inner);
+        background.memory_percent = memory_percent;
+        background.window.push(inner.traffic.count());
+        background.failed_in_a_row = if failed { background.failed_in_a_row.saturating_add(1) } else { 0 };
+    }
+}
+
+/// One that has run before and does not now has died; the first start is no fault.
+fn mediamtx_state(server: &ServerState) -> Component {
+    match server {
+        s if s.running => Component::Running,
+        s if s.generation == 0 && s.problem.is_none() => Component::Starting,
+        _ => Component::Error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::supervise::Phases;
+
+    #[tokio::test]
+    async fn a_dead_media_server_shows_at_once() {
+        let mut phases = Phases::default();
+        let alive = Arc::new(AtomicBool::new(true));
+        let seen = alive.clone();
+        let health =
+            Health::observing(&phases.add("health"), Clock::new(), Thresholds::default(), 100, move || {
+                Observed {
+                    mediamtx: if seen.load(Ordering::Relaxed) {
+                        Component::Running
+                    } else {
+                        Component::Error
+                    },
+                    camera_monitor: Component::Running,
+                    used_percent: Some(10.0),
+                }
+            });
+        let memory_is_short = memory::used_percent().unwrap() >= 90.0;
+        if !memory_is_short {
+            assert_eq!(health.report().verdict, Verdict::Healthy);
+        }
+        alive.store(false, Ordering::Relaxed);
+        let report = health.report();
+        assert_eq!(report.verdict, Verdict::Unhealthy);
+        assert_eq!(report.reasons[0].what, "mediamtx");
+        let connection = health.traffic().connected();
+        assert_eq!(health.report().traffic.connections, 1);
+        drop(connection);
+        assert_eq!(health.report().traffic.connections, 0);
+        assert!(phases.shutdown(Duration::from_secs(5)).await.is_empty());
+    }
+}

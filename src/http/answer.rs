@@ -1,0 +1,107 @@
+//! Answers over HTTP: bodies and the JSON that says why not.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::file_body::FileBody;
+use crate::base::{Error, ErrorKind};
+
+/// What an answer carries.
+pub(super) enum Body {
+    /// Text that is there already.
+    Text(Option<Bytes>),
+    /// Part of a file, read as the client takes it.
+    File(FileBody),
+}
+
+impl Body {
+    pub(super) fn empty() -> Self {
+        Self::Text(None)
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match &mut *self {
+            Body::Text(text) => Poll::Ready(text.take().map(|t| Ok(Frame::data(t)))),
+            Body::File(file) => file.poll(cx).map(|chunk| chunk.map(|r| r.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Text(text) => text.is_none(),
+            Body::File(file) => file.left() == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match self {
+            Body::Text(text) => text.as_ref().map_or(0, |t| t.len() as u64),
+            Body::File(file) => file.left(),
+        })
+    }
+}
+
+/// An answer of this type; what we answer is for whoever asked, and links stay out of referrers.
+pub(super) fn text(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::Text(Some(text.into())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    guard(&mut response);
+    response
+}
+
+/// The headers that every answer carries.
+pub(super) fn guard(response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// `value` as JSON.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+    let mut body = serde_json::to_vec(value).expect("answers are made of strings and numbers");
+    body.push(b'\n');
+    text(status, "application/json", body)
+}
+
+/// A refusal with what to do about it.
+pub(super) fn refusal(status: StatusCode, error: &str, hint: &str) -> Response<Body> {
+    json(status, &serde_json::json!({"error": error, "hint": hint}))
+}
+
+/// An error of another room.
+pub(super) fn failure(e: &Error) -> Response<Body> {
+    let status = match e.kind() {
+        ErrorKind::AuthFailed => StatusCode::UNAUTHORIZED,
+        ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::InvalidParams | ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
+        ErrorKind::MethodNotFound => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::InvalidState => StatusCode::CONFLICT,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::DependencyFailed => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Internal | ErrorKind::Config => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    if status.is_server_error() {
+        tracing::warn!("{}", e.chain());
+    }
+    let hint = ["suggestion", "hint"].iter().find_map(|k| e.data().get(*k)?.as_str()).unwrap_or("try again");
+    refusal(status, e.message(), hint)
+}

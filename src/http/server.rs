@@ -1,0 +1,245 @@
+//! Connections from accept to their end, and which request goes where.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HOST, HeaderValue, ORIGIN, RETRY_AFTER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{self, Body};
+use super::downloads::Downloads;
+use super::hosts::{Authority, Hosts, host_of};
+use super::{ServerOptions, files, handshake, health_pages, index};
+use crate::health::Health;
+use crate::rpc::{Reached, Rpc, Services};
+use crate::supervise::Group;
+
+/// A request's head, and the pause before the next one, take no longer than this.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Heads beyond this are answered 431.
+const HEAD_MAX: usize = 16 << 10;
+const HEADERS_MAX: usize = 64;
+/// Connections beyond the limit that are told so at the same time; more are just closed.
+const REFUSALS: usize = 64;
+const RETRY_AFTER_S: &str = "5";
+
+/// Which listener a connection came in by.
+#[derive(Clone)]
+pub(super) enum Port {
+    Main(Arc<Main>),
+    Health(Health),
+}
+
+/// What the main port hands out.
+pub(super) struct Main {
+    pub(super) services: Arc<Services>,
+    pub(super) downloads: Downloads,
+    rpc: Rpc,
+    hosts: Hosts,
+    slots: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+}
+
+impl Main {
+    pub(super) fn new(services: Arc<Services>, rpc: Rpc, options: &ServerOptions) -> Self {
+        // Without a name of its own the box still has its addresses.
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Self {
+            services,
+            downloads: Downloads::default(),
+            rpc,
+            hosts: Hosts::new(hostname.trim(), &options.allowed_origins),
+            slots: Arc::new(Semaphore::new(options.max_connections)),
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
+        }
+    }
+}
+
+/// Accepts until the group stops.
+pub(super) fn accept(listener: TcpListener, group: &Group, port: Port) {
+    let own = group.clone();
+    group.spawn("listener", async move {
+        let stop = own.stop();
+        while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+            match accepted {
+                Ok((stream, _)) => welcome(&own, stream, &port),
+                Err(e) => {
+                    // Out of file descriptors, mostly: the connections that end will free some.
+                    tracing::warn!("cannot accept a connection: {e}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    });
+}
+
+fn welcome(group: &Group, stream: TcpStream, port: &Port) {
+    // Answers are whole when they are written; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let Ok(local) = stream.local_addr() else { return };
+    let stop = group.stop().clone();
+    let main = match port {
+        Port::Main(main) => main.clone(),
+        Port::Health(health) => {
+            let health = health.clone();
+            group.spawn("health connection", async move {
+                let answer =
+                    |request: Request<Incoming>| std::future::ready(health_pages::answer(&health, &request));
+                serve(stream, &stop, answer).await;
+            });
+            return;
+        }
+    };
+    let traffic = main.services.health.traffic();
+    if let Ok(slot) = main.slots.clone().try_acquire_owned() {
+        let counted = traffic.connected();
+        group.spawn("connection", async move {
+            let wish = Wish::default();
+            serve(stream, &stop, |request| route(&main, request, local, &wish)).await;
+            if let Some((stream, early, reached)) = granted(wish).await {
+                main.rpc.serve(stream, &early, reached).await;
+            }
+            drop((slot, counted));
+        });
+    } else {
+        traffic.refused();
+        if let Ok(slot) = main.refusals.clone().try_acquire_owned() {
+            group.spawn("connection too many", async move {
+                let told = serve(stream, &stop, |_| std::future::ready(too_many()));
+                let _ = tokio::time::timeout(HEAD_TIME, told).await;
+                drop(slot);
+            });
+        }
+    }
+}
+
+/// Where a request leaves its wish to become a WebSocket.
+type Wish = Mutex<Option<(OnUpgrade, Reached)>>;
+
+/// What a connection has become by its last request: the socket, what came in behind the request,
+/// and how the client reached us.
+async fn granted(wish: Wish) -> Option<(TcpStream, Bytes, Reached)> {
+    let (upgrade, reached) = wish.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let parts = upgrade.await.ok()?.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf, reached))
+}
+
+/// Answers the requests of one connection until it ends or becomes something else.
+async fn serve<F>(stream: TcpStream, stop: &CancellationToken, answer: impl Fn(Request<Incoming>) -> F)
+where
+    F: Future<Output = Response<Body>>,
+{
+    let service = service_fn(|request: Request<Incoming>| {
+        // The query may hold a signature.
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answer = answer(request);
+        async move {
+            let response = answer.await;
+            tracing::debug!(%method, path, status = response.status().as_u16(), "request");
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    // Boxed so that a WebSocket does not carry hyper's state through its long life.
+    let mut connection = Box::pin(connection);
+    let served = tokio::select! {
+        served = &mut connection => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(e) = served {
+        tracing::debug!("connection: {e}");
+    }
+}
+
+fn too_many() -> Response<Body> {
+    let mut response = answer::refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "all connections of this box are in use",
+        "try again in a few seconds; server.max_connections sets the limit",
+    );
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn route(
+    main: &Main,
+    mut request: Request<Incoming>,
+    local: SocketAddr,
+    wish: &Wish,
+) -> Response<Body> {
+    let host = match checked_host(main, &request, local) {
+        Ok(host) => host,
+        Err(refusal) => return *refusal,
+    };
+    let reached = Reached { port: host.port.unwrap_or(local.port()), host: host.host };
+    match request.uri().path() {
+        "/ws" => match handshake::answer(&request) {
+            Ok(response) => {
+                let upgrade = hyper::upgrade::on(&mut request);
+                *wish.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, reached));
+                response
+            }
+            Err(refusal) => *refusal,
+        },
+        "/" => index::answer(&request, &reached),
+        path if path.starts_with("/files/") => files::answer(main, &request).await,
+        _ => answer::refusal(StatusCode::NOT_FOUND, "nothing is here", "GET / says what there is"),
+    }
+}
+
+/// Decides whether whoever asks may, and by which name they reached us (contract.md, "Transport").
+fn checked_host<B>(
+    main: &Main,
+    request: &Request<B>,
+    local: SocketAddr,
+) -> Result<Authority, Box<Response<Body>>> {
+    let headers = request.headers();
+    let no = |status, error, hint| Err(Box::new(answer::refusal(status, error, hint)));
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok().and_then(|h| main.hosts.check(h)),
+        (None, _) if request.version() == Version::HTTP_10 => {
+            Some(Authority { host: host_of(local.ip()), port: Some(local.port()) })
+        }
+        _ => return no(StatusCode::BAD_REQUEST, "one Host header is needed", "use an HTTP/1.1 client"),
+    };
+    let Some(host) = host else {
+        return no(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this box does not go by that name",
+            "use its address, or its name in .local; other names go into server.allowed_origins",
+        );
+    };
+    if let Some(origin) = headers.get(ORIGIN) {
+        let allowed = origin.to_str().is_ok_and(|o| main.hosts.allows_origin(o, &host));
+        if !allowed {
+            return no(
+                StatusCode::FORBIDDEN,
+                "pages of this origin may not talk to this box",
+                "add the origin to server.allowed_origins",
+            );
+        }
+    }
+    Ok(host)
+}

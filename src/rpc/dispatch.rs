@@ -1,0 +1,93 @@
+//! From one message to its answer.
+
+use super::envelope::{self, Bad, NO_ID, Request, invalid};
+use super::frame::Writer;
+use super::params::Fields;
+use super::reply;
+use super::session::Session;
+use super::table::{Run, Table, Work};
+use crate::base::{Error, ErrorKind, Mono, Result};
+
+/// A call that could not be answered at once.
+pub(super) struct Slow {
+    /// None: nobody waits for the answer.
+    pub(super) id: Option<String>,
+    pub(super) method: &'static str,
+    pub(super) work: Work,
+}
+
+/// What became of a message.
+pub(super) enum Outcome {
+    /// Answered, or a notification carried out.
+    Done,
+    /// Failed by a fault of ours.
+    Fault,
+    /// To be worked on.
+    Slow(Slow),
+}
+
+/// Reads a message and answers it, or says what has to be waited for.
+pub(super) fn text(table: &Table, session: &mut Session, message: &[u8], out: &mut Writer) -> Outcome {
+    let request = match envelope::parse(message) {
+        Ok(request) => request,
+        Err(Bad { id, error }) => {
+            out.text(|out| reply::error(out, id, "", &error));
+            return Outcome::Done;
+        }
+    };
+    match request.id {
+        Some(id) => {
+            let mut outcome = Outcome::Done;
+            let mut failed = None;
+            out.text_unless(|out| {
+                failed = reply::answer(out, id, &request.method, |out| {
+                    outcome = call(table, session, &request, out)?;
+                    Ok(())
+                });
+                matches!(outcome, Outcome::Slow(_))
+            });
+            if is_fault(failed) { Outcome::Fault } else { outcome }
+        }
+        None => {
+            let mut unheard = Vec::new();
+            match call(table, session, &request, &mut unheard) {
+                Ok(outcome) => outcome,
+                Err(e) => {
+                    tracing::debug!(method = &*request.method, "notification: {}", e.chain());
+                    if is_fault(Some(e.kind())) { Outcome::Fault } else { Outcome::Done }
+                }
+            }
+        }
+    }
+}
+
+/// Answers what is not text.
+pub(super) fn binary(out: &mut Writer) {
+    let error = invalid("binary frames are not supported", "send requests as text frames");
+    out.text(|out| reply::error(out, NO_ID, "", &error));
+}
+
+/// Whether an error of this kind counts against the box's health.
+pub(super) fn is_fault(kind: Option<ErrorKind>) -> bool {
+    matches!(kind, Some(ErrorKind::Internal | ErrorKind::DependencyFailed | ErrorKind::Config))
+}
+
+fn call(table: &Table, session: &mut Session, request: &Request<'_>, out: &mut Vec<u8>) -> Result<Outcome> {
+    let method = table.get(&request.method).ok_or_else(|| {
+        Error::new(ErrorKind::MethodNotFound, "Method not found")
+            .with("hint", "names are lower case with underscores, such as get_camera_list")
+    })?;
+    if let Some(role) = method.role {
+        session.call.admit(role, Mono::now())?;
+    }
+    let fields = Fields::parse(request.params)?;
+    match &method.run {
+        Run::Now(run) => run(&session.call, &fields, out)?,
+        Run::Enter(run) => run(session, &fields, out)?,
+        Run::Later(begin) => {
+            let work = begin(&session.call, &fields)?;
+            return Ok(Outcome::Slow(Slow { id: request.id.map(str::to_owned), method: method.name, work }));
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,111 @@
+//! Cameras and what they can do.
+
+use serde::Serialize;
+
+use super::shared::Device;
+use crate::base::{CameraId, Result};
+use crate::pipeline::{CameraStatus, CameraView};
+use crate::rpc::params::Nothing;
+use crate::rpc::session::Call;
+
+/// A camera as every list, status and notification shows it.
+#[derive(Serialize)]
+pub(super) struct Camera {
+    device: CameraId,
+    status: &'static str,
+    name: String,
+    resolution: String,
+    fps: u32,
+    streams: Streams,
+}
+
+/// Where it can be watched; empty when there is nothing to watch.
+#[derive(Serialize)]
+pub(super) struct Streams {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtsp: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct CameraList {
+    cameras: Vec<Camera>,
+    total: usize,
+    connected: usize,
+}
+
+#[derive(Serialize)]
+pub(super) struct FullStatus {
+    #[serde(flatten)]
+    camera: Camera,
+    metrics: Metrics,
+    capabilities: Formats,
+}
+
+#[derive(Serialize)]
+pub(super) struct Metrics {
+    bytes_sent: u64,
+    readers: u32,
+    uptime: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Formats {
+    formats: Vec<String>,
+    resolutions: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Capabilities {
+    device: CameraId,
+    #[serde(flatten)]
+    formats: Formats,
+    fps_options: Vec<u32>,
+    validation_status: &'static str,
+}
+
+pub(super) fn list(call: &Call, _: Nothing) -> Result<CameraList> {
+    let views = call.services.cameras.list();
+    Ok(CameraList {
+        total: views.len(),
+        connected: views.iter().filter(|v| v.status == CameraStatus::Connected).count(),
+        cameras: views.into_iter().map(|v| camera(call, v)).collect(),
+    })
+}
+
+pub(super) fn status(call: &Call, Device(id): Device) -> Result<FullStatus> {
+    let view = call.services.cameras.get(id)?;
+    let metrics = Metrics {
+        bytes_sent: view.stream.bytes_sent,
+        readers: view.stream.readers,
+        uptime: call.seconds_since(view.stream.started_us),
+    };
+    let capabilities =
+        Formats { formats: view.formats.clone(), resolutions: view.resolutions.iter().map(size).collect() };
+    Ok(FullStatus { camera: camera(call, view), metrics, capabilities })
+}
+
+pub(super) fn capabilities(call: &Call, Device(id): Device) -> Result<Capabilities> {
+    let view = call.services.cameras.get(id)?;
+    Ok(Capabilities {
+        device: id,
+        formats: Formats { resolutions: view.resolutions.iter().map(size).collect(), formats: view.formats },
+        fps_options: view.fps_options,
+        validation_status: view.validation.word(),
+    })
+}
+
+fn camera(call: &Call, view: CameraView) -> Camera {
+    let watchable = view.status != CameraStatus::Disconnected;
+    Camera {
+        device: view.id,
+        status: view.status.word(),
+        name: view.name,
+        resolution: size(&(view.width, view.height)),
+        fps: view.fps,
+        streams: Streams { rtsp: watchable.then(|| call.rtsp_url(view.id)) },
+    }
+}
+
+fn size((width, height): &(u32, u32)) -> String {
+    format!("{width}x{height}")
+}

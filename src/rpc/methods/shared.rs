@@ -1,0 +1,105 @@
+//! Parameters and forms that several subjects have in common.
+
+use serde::Serialize;
+
+use crate::base::{CameraId, RecordingName, Result};
+use crate::rpc::params::{Fields, Params};
+
+/// `{device}`.
+pub(super) struct Device(pub(super) CameraId);
+
+impl Params for Device {
+    fn read(fields: &Fields<'_>) -> Result<Self> {
+        fields.device().map(Self)
+    }
+}
+
+/// `{limit?, offset?}`.
+pub(super) struct Page {
+    pub(super) limit: u32,
+    pub(super) offset: u32,
+}
+
+impl Params for Page {
+    fn read(fields: &Fields<'_>) -> Result<Self> {
+        let within = |name, least, default: u32, most: u32| -> Result<u32> {
+            let n = fields.optional_integer(name, least..=most.into())?;
+            Ok(n.map_or(default, |n| u32::try_from(n).expect("the range is within u32")))
+        };
+        Ok(Self { limit: within("limit", 1, 50, 1000)?, offset: within("offset", 0, 0, u32::MAX)? })
+    }
+}
+
+/// `{filename}` of a recording, with or without extension.
+pub(super) struct OfRecording(pub(super) RecordingName);
+
+impl Params for OfRecording {
+    fn read(fields: &Fields<'_>) -> Result<Self> {
+        let text = fields.string("filename", "use a name from list_recordings")?;
+        let name = [".mp4", ".fmp4", ".mkv"].iter().find_map(|e| text.strip_suffix(e)).unwrap_or(&text);
+        name.parse().map(Self)
+    }
+}
+
+/// A page of files.
+#[derive(Serialize)]
+pub(super) struct Files {
+    pub(super) files: Vec<FileRow>,
+    pub(super) total: u64,
+    pub(super) limit: u32,
+    pub(super) offset: u32,
+}
+
+/// One file of a list.
+#[derive(Serialize)]
+pub(super) struct FileRow {
+    pub(super) filename: String,
+    pub(super) file_size: u64,
+    pub(super) modified_time: String,
+    pub(super) download_url: String,
+}
+
+/// What a deletion answers.
+#[derive(Serialize)]
+pub(super) struct Deleted {
+    pub(super) filename: String,
+    pub(super) deleted: bool,
+    pub(super) message: &'static str,
+}
+
+/// Whole seconds, as durations are given.
+pub(super) const fn seconds(ms: u64) -> u64 {
+    (ms + 500) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_bounds_and_defaults() {
+        let page = |text| Page::read(&Fields::parse(Some(text)).unwrap());
+        let p = page("{}").unwrap();
+        assert_eq!((p.limit, p.offset), (50, 0));
+        let p = page(r#"{"limit":1000,"offset":7}"#).unwrap();
+        assert_eq!((p.limit, p.offset), (1000, 7));
+        for bad in [r#"{"limit":0}"#, r#"{"limit":1001}"#, r#"{"offset":-1}"#, r#"{"offset":4294967296}"#] {
+            assert!(page(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_recording_goes_by_its_name_with_or_without_extension() {
+        let name = |text: &str| {
+            let json = serde_json::json!({ "filename": text }).to_string();
+            OfRecording::read(&Fields::parse(Some(&json)).unwrap()).map(|n| n.0.to_string())
+        };
+        let plain = "camera0_2025-01-15_14-30-00";
+        for text in [plain, &format!("{plain}.mp4"), &format!("{plain}.fmp4")] {
+            assert_eq!(name(text).unwrap(), plain);
+        }
+        for bad in ["", ".mp4", "../x", "a/b.mp4", "a\u{0}b"] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Live streams.
+
+use serde::Serialize;
+
+use super::shared::{Device, seconds};
+use crate::base::clock::iso8601;
+use crate::base::{CameraId, Error, Result};
+use crate::pipeline::{CameraStatus, StreamPhase};
+use crate::rpc::params::{Fields, Nothing, Params};
+use crate::rpc::session::Call;
+
+/// A stream that nobody watches any more is closed after this (contract.md).
+const AUTO_CLOSE: &str = "300s";
+
+#[derive(Serialize)]
+pub(super) struct Started {
+    device: CameraId,
+    stream_name: String,
+    stream_url: String,
+    status: &'static str,
+    start_time: String,
+    auto_close_after: &'static str,
+    ffmpeg_command: String,
+}
+
+pub(super) async fn start(call: Call, Device(id): Device) -> Result<Started> {
+    let started = call.services.cameras.start_streaming(id).await?;
+    Ok(Started {
+        device: id,
+        stream_name: started.stream_name,
+        stream_url: call.rtsp_url(id),
+        status: "STARTED",
+        start_time: iso8601(started.start_us),
+        auto_close_after: AUTO_CLOSE,
+        ffmpeg_command: started.ffmpeg_command,
+    })
+}
+
+#[derive(Serialize)]
+pub(super) struct Stopped {
+    device: CameraId,
+    stream_name: String,
+    status: &'static str,
+    start_time: String,
+    end_time: String,
+    duration: u64,
+    stream_continues: bool,
+    message: &'static str,
+}
+
+pub(super) async fn stop(call: Call, Device(id): Device) -> Result<Stopped> {
+    let stopped = call.services.cameras.stop_streaming(id).await?;
+    let us = stopped.end_us.saturating_sub(stopped.start_us).max(0).unsigned_abs();
+    Ok(Stopped {
+        device: id,
+        stream_name: stopped.stream_name,
+        status: "STOPPED",
+        start_time: iso8601(stopped.start_us),
+        end_time: iso8601(stopped.end_us),
+        duration: seconds(us / 1000),
+        stream_continues: stopped.stream_continues,
+        message: if stopped.stream_continues {
+            "released; the stream goes on for its other consumers"
+        } else {
+            "the stream has stopped"
+        },
+    })
+}
+
+/// `{device, protocol?}`; protocol is our addition.
+pub(super) struct Which {
+    device: CameraId,
+    protocol: Protocol,
+}
+
+#[derive(Clone, Copy)]
+enum Protocol {
+    Rtsp,
+    Hls,
+    WebRtc,
+}
+
+impl Params for Which {
+    fn read(fields: &Fields<'_>) -> Result<Self> {
+        let words = [("rtsp", Protocol::Rtsp), ("hls", Protocol::Hls), ("webrtc", Protocol::WebRtc)];
+        let protocol = fields.optional_word("protocol", &words)?.unwrap_or(Protocol::Rtsp);
+        Ok(Self { device: fields.device()?, protocol })
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Url {
+    device: CameraId,
+    stream_name: String,
+    stream_url: String,
+    available: bool,
+    active_consumers: u32,
+    stream_status: &'static str,
+}
+
+pub(super) fn url(call: &Call, which: Which) -> Result<Url> {
+    let view = call.services.cameras.get(which.device)?;
+    let stream_url = match which.protocol {
+        Protocol::Rtsp => call.rtsp_url(view.id),
+        Protocol::Hls | Protocol::WebRtc => {
+            let feature = if matches!(which.protocol, Protocol::Hls) { "hls" } else { "webrtc" };
+            return Err(Error::unsupported(
+                feature,
+                format!("{feature} is not served by this box yet; use rtsp"),
+            )
+            .with("suggestion", "ask with protocol rtsp, or without protocol"));
+        }
+    };
+    Ok(Url {
+        device: view.id,
+        stream_name: view.id.to_string(),
+        stream_url,
+        available: view.status != CameraStatus::Disconnected,
+        active_consumers: view.stream.readers,
+        stream_status: match view.stream.phase {
+            _ if view.status == CameraStatus::Error => "ERROR",
+            StreamPhase::Error => "ERROR",
+            _ if view.stream.ready => "READY",
+            _ => "NOT_READY",
+        },
+    })
+}
+
+#[derive(Serialize)]
+pub(super) struct Status {
+    device: CameraId,
+    stream_name: String,
+    status: &'static str,
+    ready: bool,
+    ffmpeg_process: Process,
+    mediamtx_path: Path,
+    metrics: Metrics,
+    /// Null while inactive.
+    start_time: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Process {
+    running: bool,
+    /// 0 while there is none.
+    pid: u32,
+    uptime: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Path {
+    exists: bool,
+    ready: bool,
+    readers: u32,
+}
+
+#[derive(Serialize)]
+pub(super) struct Metrics {
+    bytes_sent: u64,
+    frames_sent: u64,
+    bitrate: u64,
+    fps: f64,
+}
+
+pub(super) fn status(call: &Call, Device(id): Device) -> Result<Status> {
+    let view = call.services.cameras.get(id)?;
+    let stream = view.stream;
+    Ok(Status {
+        device: id,
+        stream_name: id.to_string(),
+        status: stream.phase.word(),
+        ready: stream.ready,
+        ffmpeg_process: Process {
+            running: stream.encoder.is_some(),
+            pid: stream.encoder.map_or(0, |e| e.pid),
+            uptime: stream.encoder.map_or(0, |e| e.uptime_s),
+        },
+        mediamtx_path: Path { exists: stream.path_exists, ready: stream.ready, readers: stream.readers },
+        metrics: Metrics {
+            bytes_sent: stream.bytes_sent,
+            frames_sent: stream.frames_sent,
+            bitrate: stream.bitrate,
+            fps: stream.fps,
+        },
+        start_time: stream.started_us.map(iso8601),
+    })
+}
+
+/// One element of get_streams, which answers a bare array.
+#[derive(Serialize)]
+pub(super) struct Row {
+    name: String,
+    source: String,
+    ready: bool,
+    readers: u32,
+    bytes_sent: u64,
+}
+
+pub(super) fn list(call: &Call, _: Nothing) -> Result<Vec<Row>> {
+    let views = call.services.cameras.list().into_iter().filter(|v| v.stream.path_exists);
+    Ok(views
+        .map(|v| Row {
+            name: v.id.to_string(),
+            source: v.name,
+            ready: v.stream.ready,
+            readers: v.stream.readers,
+            bytes_sent: v.stream.bytes_sent,
+        })
+        .collect())
+}

@@ -1,0 +1,92 @@
+//! JSON-RPC 2.0 over WebSocket (contract.md).
+//!
+//! Owns the method table, the envelope, each socket's session and the memory that unfinished
+//! messages may take. Promises: every message up to 16 MiB is answered as the contract says and
+//! costs the other sockets nothing; slow work never delays another request of the same socket.
+//! Costs one task and about 6 KiB for each quiet connection.
+
+mod budget;
+mod dispatch;
+mod envelope;
+mod frame;
+mod methods;
+mod params;
+mod reply;
+mod session;
+mod socket;
+mod table;
+mod urls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::auth::Auth;
+use crate::base::Clock;
+use crate::health::Health;
+use crate::mediamtx::MediaMtx;
+use crate::notice::Notices;
+use crate::pipeline::Cameras;
+use crate::recording::Recordings;
+use crate::snapshot::Snapshots;
+use crate::supervise::Group;
+use budget::Budget;
+use session::Session;
+use table::Table;
+pub use urls::Reached;
+
+/// What the methods work with.
+pub struct Services {
+    /// Log-ins.
+    pub auth: Auth,
+    /// Cameras and their streams.
+    pub cameras: Cameras,
+    /// What is recorded.
+    pub recordings: Recordings,
+    /// Stills.
+    pub snapshots: Snapshots,
+    /// The media server, for its addresses.
+    pub mediamtx: MediaMtx,
+    /// The verdict on the box, and the counters behind it.
+    pub health: Health,
+    /// What clients may subscribe to.
+    pub notices: Notices,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+/// The room's handle; clones share everything.
+#[derive(Clone)]
+pub struct Rpc(Arc<Shared>);
+
+struct Shared {
+    services: Arc<Services>,
+    table: Table,
+    budget: Budget,
+    group: Group,
+    idle_timeout: Duration,
+}
+
+impl Rpc {
+    /// Sockets and slow calls run in `group` and end with it; a peer that is silent for
+    /// `idle_timeout` in spite of pings is dropped.
+    pub fn new(services: Arc<Services>, group: Group, idle_timeout: Duration) -> Self {
+        Self(Arc::new(Shared {
+            services,
+            table: Table::new(methods::all()),
+            budget: Budget::new(),
+            group,
+            idle_timeout,
+        }))
+    }
+
+    /// Serves a connection whose HTTP handshake is done. `early` came in behind the request.
+    pub async fn serve<S>(&self, io: S, early: &[u8], reached: Reached)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let session = Session::new(self.0.services.clone(), reached);
+        socket::run(&self.0, io, early, session).await;
+    }
+}

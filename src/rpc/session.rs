@@ -1,0 +1,73 @@
+//! Who is at the other end of a socket, and what a call knows of them.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Reached, Services};
+use crate::auth::{Login, Role, refused};
+use crate::base::{Error, ErrorKind, Mono, Result};
+
+/// One socket's caller.
+pub(super) struct Session {
+    pub(super) id: Uuid,
+    /// What the next call is given.
+    pub(super) call: Call,
+}
+
+/// What a handler may use. Clones are cheap.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) services: Arc<Services>,
+    /// How the client reaches us, for URLs.
+    pub(super) reached: Arc<Reached>,
+    login: Option<Arc<Login>>,
+}
+
+impl Session {
+    pub(super) fn new(services: Arc<Services>, reached: Reached) -> Self {
+        Self { id: Uuid::new_v4(), call: Call { services, reached: Arc::new(reached), login: None } }
+    }
+
+    /// From now on calls are made as `login`.
+    pub(super) fn log_in(&mut self, login: Login) {
+        self.call.login = Some(Arc::new(login));
+    }
+
+    /// Whether anybody has logged in, be it expired.
+    pub(super) fn is_known(&self) -> bool {
+        self.call.login.is_some()
+    }
+}
+
+impl Call {
+    /// Decides whether the caller may do what needs `role`, and counts the call.
+    pub(super) fn admit(&self, role: Role, now: Mono) -> Result<()> {
+        let login = self.login.as_ref().ok_or_else(|| {
+            refused("not_authenticated", "call authenticate {auth_token} first; `fieldcam token` makes one")
+        })?;
+        if !login.is_valid(now) {
+            return Err(refused("token_expired", "call authenticate with a new token"));
+        }
+        if login.role < role {
+            return Err(Error::new(
+                ErrorKind::PermissionDenied,
+                format!("Permission denied: needs the role {role}"),
+            )
+            .with("required_role", role.word())
+            .with("have_role", login.role.word()));
+        }
+        self.services.auth.admit(login)
+    }
+
+    /// Whole seconds from then until now; 0 for never.
+    pub(super) fn seconds_since(&self, then_us: Option<i64>) -> u64 {
+        let us = then_us.map_or(0, |then| self.services.clock.wall_us().saturating_sub(then));
+        us.max(0).unsigned_abs() / 1_000_000
+    }
+
+    /// The caller. Only methods that need a role ask.
+    pub(super) fn login(&self) -> &Login {
+        self.login.as_ref().expect("admitted calls have a login")
+    }
+}

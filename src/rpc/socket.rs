@@ -1,0 +1,265 @@
+//! One WebSocket connection from its first frame to its last.
+//!
+//! Everything that can be answered from memory is answered in the order it came, a whole read at a
+//! time, with one write for all answers. What has to wait runs beside, at most [`SLOW_MAX`] at once.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::Shared;
+use super::budget::Claim;
+use super::dispatch::{self, Outcome, Slow};
+use super::frame::{Fault, Message, Reader, Writer};
+use super::reply;
+use super::session::Session;
+use crate::base::{Error, ErrorKind, Mono};
+
+/// Slow calls that one socket may have in work.
+const SLOW_MAX: usize = 64;
+/// Requests wait while this much is not yet taken by the peer.
+const OUT_HIGH: usize = 256 << 10;
+/// A message that needs memory of the common budget has this long to be complete.
+const MESSAGE_TIME: Duration = Duration::from_secs(10);
+/// How long a peer has to take our goodbye.
+const FAREWELL_TIME: Duration = Duration::from_secs(2);
+
+struct Socket<S> {
+    io: S,
+    reader: Reader,
+    writer: Writer,
+    session: Session,
+    claim: Claim,
+    slots: Arc<Semaphore>,
+    done: mpsc::UnboundedSender<Vec<u8>>,
+}
+
+enum Turn {
+    Read,
+    Wrote,
+    End,
+}
+
+/// Serves one connection until either side ends it.
+pub(super) async fn run<S>(shared: &Arc<Shared>, io: S, early: &[u8], session: Session)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (done, mut finished) = mpsc::unbounded_channel();
+    let mut socket = Socket {
+        io,
+        reader: Reader::new(early),
+        writer: Writer::default(),
+        session,
+        claim: Claim::default(),
+        slots: Arc::new(Semaphore::new(SLOW_MAX)),
+        done,
+    };
+    let quiet = shared.idle_timeout / 4;
+    let mut heard = Mono::now();
+    let mut progress = heard;
+    let mut began: Option<Mono> = None;
+    let alarm = tokio::time::sleep(quiet);
+    tokio::pin!(alarm);
+    loop {
+        if let ControlFlow::Break(fault) = socket.answer(shared) {
+            return socket.farewell(fault).await;
+        }
+        let need = socket.reader.held_after_growth();
+        if !socket.reader.is_amid() {
+            socket.claim.clear();
+            began = None;
+        }
+        let covered = socket.claim.covers(need);
+        if began.is_none() && (!covered || !socket.claim.is_empty()) {
+            let now = Mono::now();
+            began = Some(now);
+            alarm.as_mut().reset(instant_in(MESSAGE_TIME));
+        }
+        let blocked = socket.writer.pending().len() >= OUT_HIGH;
+        let Socket { io, reader, writer, session, claim, .. } = &mut socket;
+        tokio::select! {
+            biased;
+            () = shared.group.stop().cancelled() => {
+                return socket.farewell(Some(Fault { code: CloseCode::Away, reason: "the box stops" })).await;
+            }
+            Some(text) = finished.recv() => writer.text(|out| out.extend_from_slice(&text)),
+            () = shared.budget.grow(claim, need, session.is_known()), if !covered => {}
+            turn = std::future::poll_fn(|cx| turn(cx, io, reader, writer, covered && !blocked)) => match turn {
+                Ok(Turn::Read) => heard = Mono::now(),
+                Ok(Turn::Wrote) => progress = Mono::now(),
+                Ok(Turn::End) | Err(_) => return,
+            },
+            () = &mut alarm => {
+                let now = Mono::now();
+                if began.is_some_and(|t| now.since(t) >= MESSAGE_TIME) {
+                    let reason = "a large message was not complete within 10 s";
+                    return socket.farewell(Some(Fault { code: CloseCode::Policy, reason })).await;
+                }
+                let silent = now.since(heard) >= shared.idle_timeout;
+                let stuck = !writer.pending().is_empty() && now.since(progress.max(heard)) >= shared.idle_timeout;
+                if silent || stuck {
+                    return;
+                }
+                if now.since(heard) >= quiet {
+                    reader.rest();
+                    writer.rest();
+                    if writer.pending().is_empty() {
+                        writer.ping();
+                    }
+                }
+                let next = began.map_or(quiet, |t| MESSAGE_TIME.saturating_sub(now.since(t)));
+                alarm.as_mut().reset(instant_in(next));
+            }
+        }
+    }
+}
+
+fn instant_in(time: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + time
+}
+
+/// Writes what there is, then reads if it may; ready as soon as either made progress.
+fn turn<S: AsyncRead + AsyncWrite + Unpin>(
+    cx: &mut Context<'_>,
+    io: &mut S,
+    reader: &mut Reader,
+    writer: &mut Writer,
+    may_read: bool,
+) -> Poll<io::Result<Turn>> {
+    let mut wrote = false;
+    while !writer.pending().is_empty() {
+        match Pin::new(&mut *io).poll_write(cx, writer.pending()) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Turn::End)),
+            Poll::Ready(Ok(n)) => {
+                writer.wrote(n);
+                wrote = true;
+            }
+            Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+            Poll::Pending => break,
+        }
+    }
+    if wrote {
+        // Nothing is buffered below us for TCP; TLS later needs the flush.
+        let _ = Pin::new(&mut *io).poll_flush(cx)?;
+    }
+    if may_read {
+        let mut space = ReadBuf::new(reader.space());
+        match Pin::new(io).poll_read(cx, &mut space) {
+            Poll::Ready(Ok(())) => {
+                let count = space.filled().len();
+                reader.filled(count);
+                return Poll::Ready(Ok(if count == 0 { Turn::End } else { Turn::Read }));
+            }
+            Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+            Poll::Pending => {}
+        }
+    }
+    if wrote { Poll::Ready(Ok(Turn::Wrote)) } else { Poll::Pending }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// Answers every whole message that is here, as far as the answers find room. Breaks with our
+    /// reason to close, or with none when the peer has said goodbye.
+    fn answer(&mut self, shared: &Arc<Shared>) -> ControlFlow<Option<Fault>> {
+        let (mut calls, mut faults, mut start) = (0, 0, None);
+        let flow = loop {
+            if self.writer.pending().len() >= OUT_HIGH {
+                break ControlFlow::Continue(());
+            }
+            let message = match self.reader.next() {
+                Ok(Some(message)) => message,
+                Ok(None) => break ControlFlow::Continue(()),
+                Err(fault) => break ControlFlow::Break(Some(fault)),
+            };
+            start.get_or_insert_with(Mono::now);
+            match message {
+                Message::Text(text) => {
+                    calls += 1;
+                    match dispatch::text(&shared.table, &mut self.session, text, &mut self.writer) {
+                        Outcome::Done => {}
+                        Outcome::Fault => faults += 1,
+                        Outcome::Slow(slow) => {
+                            calls -= 1;
+                            begin(shared, slow, &self.slots, &self.done, &mut self.writer);
+                        }
+                    }
+                }
+                Message::Binary => {
+                    calls += 1;
+                    dispatch::binary(&mut self.writer);
+                }
+                Message::Ping(payload) => self.writer.pong(payload),
+                Message::Pong => {}
+                Message::Close(code) => {
+                    self.writer.close(code, "");
+                    break ControlFlow::Break(None);
+                }
+            }
+        };
+        if let Some(start) = start {
+            shared.services.health.traffic().answered(calls, faults, Mono::now().since(start));
+        }
+        flow
+    }
+
+    /// Says goodbye, and waits a moment for the peer to have heard it: closing a socket with unread
+    /// bytes would throw our last answers away.
+    async fn farewell(mut self, fault: Option<Fault>) {
+        if let Some(Fault { code, reason }) = fault {
+            self.writer.close(code, reason);
+        }
+        let last_words = async {
+            self.io.write_all(self.writer.pending()).await?;
+            self.io.shutdown().await?;
+            let mut sink = [0; 1024];
+            while self.io.read(&mut sink).await? > 0 {}
+            io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(FAREWELL_TIME, last_words).await;
+    }
+}
+
+/// Starts a slow call beside the socket.
+fn begin(
+    shared: &Arc<Shared>,
+    slow: Slow,
+    slots: &Arc<Semaphore>,
+    done: &mpsc::UnboundedSender<Vec<u8>>,
+    writer: &mut Writer,
+) {
+    let Slow { id, method, work } = slow;
+    let Ok(slot) = slots.clone().try_acquire_owned() else {
+        let error = Error::new(ErrorKind::RateLimited, "Rate limited: too many calls at once on this socket")
+            .with("retry_after_ms", 100)
+            .with("hint", "wait for answers before sending more");
+        if let Some(id) = id {
+            writer.text(|out| reply::error(out, &id, method, &error));
+        }
+        return;
+    };
+    let done = done.clone();
+    let traffic = shared.services.health.traffic().clone();
+    shared.group.spawn(method, async move {
+        let start = Mono::now();
+        let result = work.await;
+        let mut out = Vec::new();
+        let failed = reply::answer(&mut out, id.as_deref().unwrap_or("null"), method, |out| {
+            out.append(&mut result?);
+            Ok(())
+        });
+        traffic.answered(1, dispatch::is_fault(failed).into(), Mono::now().since(start));
+        if id.is_some() {
+            // A closed socket wants no answer any more.
+            let _ = done.send(out);
+        }
+        drop(slot);
+    });
+}

@@ -1,0 +1,105 @@
+//! The list of methods: name, role, parameter type, result type, handler, in one entry each.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+
+use serde::Serialize;
+
+use super::params::{Fields, Params};
+use super::reply;
+use super::session::{Call, Session};
+use crate::auth::Role;
+use crate::base::Result;
+
+/// A slow call on its way; ends with its result as JSON.
+pub(super) type Work = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
+
+type Write = Box<dyn Fn(&Call, &Fields<'_>, &mut Vec<u8>) -> Result<()> + Send + Sync>;
+type Enter = Box<dyn Fn(&mut Session, &Fields<'_>, &mut Vec<u8>) -> Result<()> + Send + Sync>;
+type Begin = Box<dyn Fn(&Call, &Fields<'_>) -> Result<Work> + Send + Sync>;
+
+/// One method.
+pub(super) struct Method {
+    pub(super) name: &'static str,
+    /// The least role that may call it; none: no log-in needed.
+    pub(super) role: Option<Role>,
+    pub(super) run: Run,
+}
+
+/// How a method is carried out.
+pub(super) enum Run {
+    /// From memory, at once, in the order of the requests.
+    Now(Write),
+    /// The same, changing the session.
+    Enter(Enter),
+    /// It waits for something, beside the socket's other requests.
+    Later(Begin),
+}
+
+/// A method answered from memory.
+pub(super) fn now<P, R>(name: &'static str, role: Role, handler: fn(&Call, P) -> Result<R>) -> Method
+where
+    P: Params + 'static,
+    R: Serialize + 'static,
+{
+    open_now(name, Some(role), handler)
+}
+
+/// As [`now`], without log-in where `role` is none.
+pub(super) fn open_now<P, R>(
+    name: &'static str,
+    role: Option<Role>,
+    handler: fn(&Call, P) -> Result<R>,
+) -> Method
+where
+    P: Params + 'static,
+    R: Serialize + 'static,
+{
+    let run: Write = Box::new(move |call, fields, out| reply::json(out, &handler(call, P::read(fields)?)?));
+    Method { name, role, run: Run::Now(run) }
+}
+
+/// A method that changes the session.
+pub(super) fn enter<P, R>(name: &'static str, handler: fn(&mut Session, P) -> Result<R>) -> Method
+where
+    P: Params + 'static,
+    R: Serialize + 'static,
+{
+    let run: Enter =
+        Box::new(move |session, fields, out| reply::json(out, &handler(session, P::read(fields)?)?));
+    Method { name, role: None, run: Run::Enter(run) }
+}
+
+/// A method that waits for the disk, the database or a process.
+pub(super) fn later<P, R, F>(name: &'static str, role: Role, handler: fn(Call, P) -> F) -> Method
+where
+    P: Params + Send + 'static,
+    R: Serialize + 'static,
+    F: Future<Output = Result<R>> + Send + 'static,
+{
+    let run: Begin = Box::new(move |call, fields| {
+        let work = handler(call.clone(), P::read(fields)?);
+        Ok(Box::pin(async move {
+            let mut out = Vec::new();
+            reply::json(&mut out, &work.await?)?;
+            Ok(out)
+        }))
+    });
+    Method { name, role: Some(role), run: Run::Later(run) }
+}
+
+/// Methods by name.
+pub(super) struct Table(HashMap<&'static str, Method>);
+
+impl Table {
+    pub(super) fn new(methods: Vec<Method>) -> Self {
+        let count = methods.len();
+        let table: HashMap<_, _> = methods.into_iter().map(|m| (m.name, m)).collect();
+        assert_eq!(table.len(), count, "two methods have one name");
+        Self(table)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Method> {
+        self.0.get(name)
+    }
+}

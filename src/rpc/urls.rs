@@ -1,0 +1,45 @@
+//! Addresses that clients are given. The host is the one by which this client reached us.
+
+use url::form_urlencoded::byte_serialize;
+
+use super::session::Call;
+use crate::base::{CameraId, RecordingName};
+
+/// How a client reached us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// Name or address, IPv6 in brackets.
+    pub host: String,
+    /// The port of our HTTP server as the client sees it.
+    pub port: u16,
+}
+
+impl Call {
+    /// The camera's stream, with this token's right to read it.
+    pub(super) fn rtsp_url(&self, camera: CameraId) -> String {
+        let (user, password) = self.services.auth.stream_credential(self.login());
+        let port = self.services.mediamtx.endpoints().rtsp.port();
+        let Reached { host, .. } = &*self.reached;
+        format!("rtsp://{user}:{}@{host}:{port}/{camera}", password.expose())
+    }
+
+    /// A recording, or one segment of it, as a link that needs no log-in.
+    pub(super) fn recording_url(&self, name: &RecordingName, segment: Option<u32>) -> String {
+        self.file_url(&format!("/files/recordings/{name}.mp4"), segment)
+    }
+
+    /// A still as a link that needs no log-in.
+    pub(super) fn snapshot_url(&self, name: &str) -> String {
+        self.file_url(
+            &format!("/files/snapshots/{}", byte_serialize(name.as_bytes()).collect::<String>()),
+            None,
+        )
+    }
+
+    fn file_url(&self, path: &str, segment: Option<u32>) -> String {
+        let Reached { host, port } = &*self.reached;
+        let signature = self.services.auth.sign_path(self.login(), path);
+        let segment = segment.map(|n| format!("segment={n}&")).unwrap_or_default();
+        format!("http://{host}:{port}{path}?{segment}{signature}")
+    }
+}
