@@ -1,16 +1,47 @@
-//! Fieldcam.
+//! Fieldcam: the daemon of an edge camera box, and the tools around it.
+//!
+//! The rooms in import order: each may import only from rooms above it (`tests/layering.rs`).
+//!
+//! | room | what it owns |
+//! |---|---|
+//! | `base` | error kinds, ids, clock, backoff, secrets, units |
+//! | `config` | configuration layers → checked settings; every mistake at once |
+//! | `log` | where the log goes, and what never reaches it |
+//! | `notice` | facts that clients may hear |
+//! | `supervise` | tasks in phases, child processes, systemd |
+//! | `store` | the SQLite connection, schema, queries |
+//! | `auth` | tokens, roles, signed links, stream passwords, call rates |
+//! | `camera` | which cameras there are, each with its lasting number |
+//! | `capture` | frames from a camera into the process |
+//! | `encoder` | FFmpeg as encoder: arguments, process, progress |
+//! | `mediamtx` | MediaMTX: file, process, paths, who may publish and read |
+//! | `recording` | segments, gaps, recovery, storage guard |
+//! | `snapshot` | stills |
+//! | `pipeline` | one camera's state machine and the actor that runs it |
+//! | `health` | probes and the verdict |
+//! | `rpc` | JSON-RPC methods and sockets |
+//! | `http` | listeners, files, health pages |
+//! | `ctl` | the laptop's tool |
+//! | `bench` | this build beside the required figures |
+//! | `app` | subcommands, composition, signals |
+
+pub mod app;
 pub mod auth;
 pub mod base;
 pub mod bench;
+pub mod camera;
 pub mod capture;
 pub mod config;
 pub mod ctl;
 pub mod encoder;
+pub mod health;
+pub mod http;
 pub mod log;
 pub mod mediamtx;
 pub mod notice;
 pub mod pipeline;
 pub mod recording;
+pub mod rpc;
 pub mod snapshot;
 pub mod store;
 pub mod supervise;

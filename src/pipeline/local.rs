@@ -37,11 +37,13 @@ pub enum Event {
     Server(bool),
     /// The source of this run delivers.
     SourceUp(u64),
-    /// The source of this run ended or was given up.
+    /// The source of this run ended.
     SourceDown(u64),
+    /// The source of this run is there and gives nothing.
+    SourceSilent(u64),
     /// The encoder of this run can be read.
     EncoderUp(u64),
-    /// The encoder of this run ended or was given up.
+    /// The encoder of this run ended.
     EncoderDown(u64),
     /// Time passed.
     Tick,
@@ -121,6 +123,13 @@ impl Part {
         }
     }
 
+    /// It runs and does not work: stopped at the next look, then started again.
+    fn condemn(&mut self, run: u64) {
+        if run == self.run && matches!(self.stage, Stage::Starting(_) | Stage::Running(_)) {
+            self.failed = true;
+        }
+    }
+
     fn wait(&mut self, now: Mono) {
         self.failed = false;
         // The first restart is immediate: a camera that hiccups once should cost no footage.
@@ -138,9 +147,11 @@ impl Part {
                 None
             }
             Stage::Starting(_) | Stage::Running(_) if !want => {
+                self.failed = false;
                 self.backoff.reset();
                 Some(self.stop(now))
             }
+            Stage::Starting(_) | Stage::Running(_) if self.failed => Some(self.stop(now)),
             Stage::Starting(since) if now.since(since) >= START_LIMIT => {
                 self.failed = true;
                 Some(self.stop(now))
@@ -240,6 +251,7 @@ impl Local {
             }
             Event::SourceUp(run) => self.source.up(now, run),
             Event::SourceDown(run) => self.source.down(now, run),
+            Event::SourceSilent(run) => self.source.condemn(run),
             Event::EncoderUp(run) => self.encoder.up(now, run),
             Event::EncoderDown(run) => self.encoder.down(now, run),
             Event::Tick => {}
@@ -306,6 +318,7 @@ impl Local {
     }
 
     /// The source's stage.
+    #[cfg(test)]
     pub fn source(&self) -> Stage {
         self.source.stage
     }

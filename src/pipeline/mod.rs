@@ -1,9 +1,140 @@
 //! One camera from source to stream: its pure state machine and the actor that runs it.
+//!
+//! Owns which children run for which camera and why. Promises: whatever dies, a camera that somebody
+//! wants comes back by itself (property-tested); nobody wants it: nothing runs. Costs one task a
+//! camera, idle until something happens.
 
+mod cameras;
 mod local;
+mod local_actor;
 mod network;
+mod network_actor;
+mod still;
 mod view;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tokio::sync::{mpsc, watch};
+
+pub use cameras::Cameras;
 pub use view::{
     CameraStatus, CameraView, EncoderView, StreamPhase, StreamStarted, StreamStopped, StreamView, Validation,
 };
+
+use crate::base::{Clock, Result};
+use crate::camera::{CameraDef, Roster};
+use crate::capture::{Fanout, TestPlan};
+use crate::config::SourceSpec;
+use crate::encoder::EncodePlan;
+use crate::mediamtx::{MediaMtx, PathSource, PathSpec};
+use crate::recording::{Intent, Recordings};
+use crate::snapshot::{Decoder, Snapshots};
+use crate::store::Store;
+use crate::supervise::{Group, Spawner};
+
+/// What every actor works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Starts children.
+    pub spawner: Spawner,
+    /// The phase of cameras.
+    pub group: Group,
+    /// The media server.
+    pub mediamtx: MediaMtx,
+    /// The recorder.
+    pub recordings: Recordings,
+    /// The stills.
+    pub snapshots: Snapshots,
+    /// Decodes stills of network cameras.
+    pub decoder: Decoder,
+    /// Where it is remembered that a camera sends sound it should not.
+    pub store: Store,
+    /// The clock.
+    pub clock: Clock,
+    /// The FFmpeg program.
+    pub ffmpeg: PathBuf,
+}
+
+/// The paths that MediaMTX starts with: every camera's, recordings that go on included.
+pub fn first_paths(roster: &Roster, intents: &[Intent]) -> Vec<PathSpec> {
+    let folder = |def: &CameraDef| intents.iter().find(|i| i.camera == def.id).map(|i| i.dir.clone());
+    let path = |def: &CameraDef| PathSpec {
+        name: def.id.to_string(),
+        source: PathSource::Publisher,
+        record: folder(def),
+    };
+    roster.cameras.iter().map(path).collect()
+}
+
+/// Starts the actor of every camera.
+pub fn start(roster: Roster, parts: &Parts) -> Result<Cameras> {
+    let mut members = BTreeMap::new();
+    for def in roster.cameras {
+        let id = def.id;
+        let (sender, orders) = mpsc::channel(16);
+        let member = match &def.source {
+            SourceSpec::Test(_) => start_local(def, orders, sender, parts)?,
+            SourceSpec::Rtsp(_) => network_actor::start(def, orders, sender, parts),
+        };
+        members.insert(id, member);
+    }
+    let cameras = Cameras::new(cameras::Inner {
+        members,
+        gone: roster.gone,
+        mediamtx: parts.mediamtx.clone(),
+        recordings: parts.recordings.clone(),
+        clock: parts.clock.clone(),
+    });
+    if let Some(mut wakes) = parts.mediamtx.take_wakes() {
+        let (cameras, stop) = (cameras.clone(), parts.group.stop().clone());
+        parts.group.spawn("wakes", async move {
+            while let Some(Some(path)) = stop.run_until_cancelled(wakes.recv()).await {
+                cameras.wake(&path).await;
+            }
+        });
+    }
+    Ok(cameras)
+}
+
+fn start_local(
+    def: CameraDef,
+    orders: mpsc::Receiver<cameras::Order>,
+    sender: mpsc::Sender<cameras::Order>,
+    parts: &Parts,
+) -> Result<cameras::Member> {
+    let SourceSpec::Test(test) = &def.source else {
+        unreachable!("only synthetic cameras are in the frame path yet");
+    };
+    let source_plan = TestPlan {
+        pattern: test.pattern.clone(),
+        width: def.width,
+        height: def.height,
+        fps: def.fps,
+        deliver: test.deliver,
+        lose: test.lose,
+    };
+    let encoder_plan = EncodePlan { width: def.width, height: def.height, fps: def.fps };
+    let fanout = Fanout::new();
+    let (view, seen) = watch::channel(local_actor::first_view(&def));
+    let member = cameras::Member {
+        orders: sender,
+        view: seen,
+        stills: still::Stills::of_frames(fanout.clone(), def.fps, parts.snapshots.clone()),
+        command: encoder_plan.plan().printable(),
+        def: def.clone(),
+    };
+    let actor = local_actor::LocalActor {
+        machine: local::Local::new(def.keep_warm),
+        parts: parts.clone(),
+        children: local_actor::Children::default(),
+        source_plan,
+        encoder_plan,
+        fanout,
+        orders,
+        view,
+        def,
+    };
+    parts.group.spawn(format!("camera {}", member.def.id), actor.run());
+    Ok(member)
+}

@@ -230,7 +230,6 @@ impl Network {
         if let Link::Attempting(until) = self.link
             && now >= until
         {
-            self.refusals = self.refusals.saturating_add(1);
             self.park(now, Duration::ZERO, out);
         }
         if self.wants_probe().is_some_and(|at| now >= at) {
@@ -290,7 +289,7 @@ impl Network {
         self.strip
     }
 
-    /// Attempts refused in a row.
+    /// Attempts in a row that the camera answered with a refusal.
     pub fn refusals(&self) -> u32 {
         self.refusals
     }

@@ -107,6 +107,20 @@ fn a_source_that_never_delivers_is_started_again() {
 }
 
 #[test]
+fn a_silent_source_is_stopped_and_started_again() {
+    let mut m = live();
+    play(
+        &mut m,
+        &[
+            (10_000, Event::SourceSilent(1), &[Action::StopSource(1)]),
+            (10_500, Event::SourceDown(1), &[Action::StartSource(2)]),
+            (10_600, Event::SourceUp(2), &[]),
+        ],
+    );
+    assert!(matches!(m.encoder(), Stage::Running(_)));
+}
+
+#[test]
 fn mediamtx_away_stops_the_encoder_but_not_the_camera() {
     let mut m = live();
     play(
@@ -153,6 +167,7 @@ fn event() -> impl Strategy<Value = Event> {
         any::<bool>().prop_map(Event::Server),
         (0u64..12).prop_map(Event::SourceUp),
         (0u64..12).prop_map(Event::SourceDown),
+        (0u64..12).prop_map(Event::SourceSilent),
         (0u64..12).prop_map(Event::EncoderUp),
         (0u64..12).prop_map(Event::EncoderDown),
         Just(Event::Tick),

@@ -1,0 +1,209 @@
+//! The command line and what each subcommand does with it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::auth::Role;
+use crate::base::units;
+use crate::{bench, config, ctl, mediamtx};
+
+use super::{compose, token};
+
+/// Firmware for camera boxes: records, streams and answers JSON-RPC.
+#[derive(Parser)]
+#[command(name = "fieldcam", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the box in the foreground
+    Run(ConfigArg),
+    /// Check the configuration and list every mistake
+    CheckConfig(ConfigArg),
+    /// Show the effective settings, each with where it came from
+    Config(ConfigArg),
+    /// Print a token made with the box's own secret
+    Token {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// viewer, operator or admin
+        #[arg(long)]
+        role: Role,
+        /// Name that shows up in logs
+        #[arg(long, default_value = "local")]
+        user: String,
+        /// How long it is valid, such as 24h
+        #[arg(long, default_value = "24h", value_parser = units::parse_duration)]
+        ttl: Duration,
+    },
+    /// Drive a box from a laptop
+    Ctl(ctl::CtlArgs),
+    /// Measure this build beside the required figures
+    Bench(bench::BenchArgs),
+    /// Tell the daemon that somebody wants to watch PATH (MediaMTX's hook)
+    #[command(hide = true)]
+    Wake {
+        /// The path's name
+        path: String,
+    },
+    /// Print the version
+    Version,
+}
+
+#[derive(clap::Args)]
+struct ConfigArg {
+    /// Configuration file instead of /etc/fieldcam/fieldcam.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // The hook runs while a viewer waits, so it is told apart before anything else is set up.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|a| a == "wake") {
+        return wake(args.next());
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match cli.command {
+        Command::Run(arg) => run(&arg),
+        Command::CheckConfig(arg) => check_config(&arg),
+        Command::Config(arg) => show_config(&arg),
+        Command::Token { config, role, user, ttl } => print_token(&config, role, &user, ttl),
+        Command::Ctl(args) => ctl_main(args),
+        Command::Bench(args) => bench_main(args),
+        Command::Wake { path } => wake(Some(path.into())),
+        Command::Version => {
+            say(&format!("fieldcam {}", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn load(arg: &ConfigArg) -> Result<config::Loaded, ExitCode> {
+    config::load(&config::Sources::of_process(arg.config.clone())).map_err(|mistakes| {
+        complain(&config::report_mistakes(&mistakes));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arg: &ConfigArg) -> ExitCode {
+    let loaded = match load(arg) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    with_runtime(compose::run(loaded.settings))
+}
+
+fn check_config(arg: &ConfigArg) -> ExitCode {
+    match load(arg) {
+        Ok(_) => {
+            say("the configuration is good");
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    }
+}
+
+fn show_config(arg: &ConfigArg) -> ExitCode {
+    match load(arg) {
+        Ok(loaded) => {
+            say(config::report_effective(&loaded).trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    }
+}
+
+fn print_token(arg: &ConfigArg, role: Role, user: &str, ttl: Duration) -> ExitCode {
+    let loaded = match load(arg) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    match token::mint(&loaded.settings, role, user, ttl) {
+        Ok(token) => {
+            say(token.expose());
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn wake(path: Option<std::ffi::OsString>) -> ExitCode {
+    let Some(path) = path.and_then(|p| p.into_string().ok()) else {
+        complain("wake wants the name of a path");
+        return ExitCode::from(2);
+    };
+    let Some(socket) = std::env::var_os(mediamtx::WAKE_SOCKET) else {
+        complain("wake is MediaMTX's hook; it is of no use by hand");
+        return ExitCode::from(2);
+    };
+    match mediamtx::wake(std::path::Path::new(&socket), &path) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn ctl_main(args: ctl::CtlArgs) -> ExitCode {
+    with_runtime_code(ctl::run(args, token::local_door))
+}
+
+fn bench_main(args: bench::BenchArgs) -> ExitCode {
+    with_runtime_code(bench::run(args, token::local_door))
+}
+
+/// Runs one future on a runtime of its own; an error ends the program with the code of its kind.
+fn with_runtime(work: impl Future<Output = crate::base::Result<()>>) -> ExitCode {
+    with_runtime_code(async { work.await.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS) })
+}
+
+/// As [`with_runtime`] for work that reports by itself.
+fn with_runtime_code(work: impl Future<Output = ExitCode>) -> ExitCode {
+    // Work here is short and the disk's goes to the blocking pool: more threads only cost memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(4)))
+        .max_blocking_threads(16)
+        .thread_stack_size(1 << 20)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&crate::base::Error::internal(error)),
+    };
+    let code = runtime.block_on(work);
+    // Whatever still blocks was named by the shutdown already.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    code
+}
+
+fn failed(error: &crate::base::Error) -> ExitCode {
+    complain(&format!("fieldcam: {}", error.message()));
+    for key in ["suggestion", "hint"] {
+        if let Some(text) = error.data().get(key).and_then(|v| v.as_str()) {
+            complain(&format!("  {text}"));
+        }
+    }
+    ExitCode::from(error.kind().exit_code())
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a subcommand")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "a subcommand's complaint, before or without a log")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,213 @@
+//! Puts the rooms together, from the disk upwards, runs them, and takes them apart again.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Auth;
+use crate::base::{CameraId, Clock, Error, Mono, Result};
+use crate::config::{self, Settings};
+use crate::health::Health;
+use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
+use crate::notice::Notices;
+use crate::pipeline::{self, Parts};
+use crate::recording::{Recordings, RecordingsOptions};
+use crate::snapshot::{Decoder, Snapshots};
+use crate::store::Store;
+use crate::supervise::{Phases, Spawner, systemd};
+use crate::{camera, http, log, rpc};
+
+use super::data_dir::DataDir;
+use super::endpoints::EndpointsFile;
+
+/// All of an orderly stop; systemd's own patience is longer (TimeoutStopSec in the unit).
+const STOP_BUDGET: Duration = Duration::from_secs(10);
+
+/// Runs the box until a signal stops it.
+pub async fn run(settings: Settings) -> Result<()> {
+    let started = Mono::now();
+    log::start(&settings)?;
+    let mut signals = Signals::new()?;
+    let mut phases = Phases::default();
+    let up = tokio::select! {
+        up = start(&settings, &mut phases, started) => up,
+        name = signals.next() => {
+            tracing::info!("{name} while starting");
+            Ok(())
+        }
+    };
+    if up.is_ok() {
+        let name = signals.next().await;
+        tracing::info!("{name}: stopping; a second signal stops at once");
+    }
+    systemd::stopping();
+    let survivors = tokio::select! {
+        survivors = phases.shutdown(STOP_BUDGET) => survivors,
+        name = signals.next() => {
+            tracing::warn!("{name} again: stopping at once");
+            // The children die with us; the recording's next start repairs what that leaves.
+            std::process::exit(130);
+        }
+    };
+    for survivor in survivors {
+        tracing::error!("still running at the end: {} ({})", survivor.task, survivor.phase);
+    }
+    up
+}
+
+async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Result<()> {
+    config::check_data_dir(&settings.storage.data_dir)?;
+    let data = DataDir::open(&settings.storage.data_dir)?;
+    // In the order in which they stop.
+    let listeners = phases.add("listeners");
+    let cameras_phase = phases.add("cameras");
+    let media_phase = phases.add("mediamtx");
+    let recording_phase = phases.add("recording");
+    let background = phases.add("background");
+
+    let clock = Clock::new();
+    let spawner = Spawner::start()?;
+    let store = Store::open(&data.database())?;
+    let auth = Auth::open(
+        &data.secrets(),
+        settings.auth.jwt_secret.as_ref(),
+        clock.clone(),
+        settings.auth.rate_limit_per_minute,
+    )?;
+    let notices = Notices::new();
+    let roster = camera::roster(settings, &store).await?;
+    let recordings = Recordings::open(RecordingsOptions {
+        data_dir: data.root().to_owned(),
+        store: store.clone(),
+        notices: notices.clone(),
+        clock: clock.clone(),
+        sync_interval: settings.recording.sync_interval,
+        warn_percent: settings.storage.warn_percent,
+        refuse_percent: settings.storage.refuse_percent,
+    })?;
+    let intents = recordings.recover().await?;
+    let mediamtx = MediaMtx::start(
+        media_options(settings, &data, pipeline::first_paths(&roster, &intents))?,
+        &media_phase,
+        &spawner,
+        Arc::new(StreamGate(auth.clone())),
+    )
+    .await?;
+    recordings.run(&recording_phase, mediamtx.clone())?;
+    let snapshots = Snapshots::open(data.snapshots(), store.clone(), notices.clone(), clock.clone())?;
+    let ffmpeg = settings.ffmpeg.binary.clone();
+    let parts = Parts {
+        decoder: Decoder::new(ffmpeg.clone(), spawner.clone(), cameras_phase.clone()),
+        spawner,
+        group: cameras_phase,
+        mediamtx: mediamtx.clone(),
+        recordings: recordings.clone(),
+        snapshots: snapshots.clone(),
+        store,
+        clock: clock.clone(),
+        ffmpeg,
+    };
+    let cameras = pipeline::start(roster, &parts)?;
+    let connections = settings.server.max_connections;
+    let health = Health::start(&background, clock.clone(), connections, &mediamtx, &recordings);
+    let services = rpc::Services {
+        auth,
+        cameras,
+        recordings,
+        snapshots,
+        mediamtx: mediamtx.clone(),
+        health: health.clone(),
+        notices,
+        clock,
+    };
+    let server = http::serve(http::ServerOptions::from(&settings.server), services, &listeners).await?;
+    let pages = http::serve_health(settings.health.listen, health, &listeners).await?;
+    let endpoints = EndpointsFile::new(server, pages, &mediamtx.endpoints());
+    endpoints.write(&data.run())?;
+    let stop = background.stop().clone();
+    background.spawn("systemd watchdog", systemd::watchdog(stop.clone(), || true));
+    // The lock on the data directory is held until the last phase stops.
+    background.spawn("data directory", hold(data, stop));
+    announce(&endpoints, started);
+    Ok(())
+}
+
+async fn hold(data: DataDir, stop: CancellationToken) {
+    stop.cancelled().await;
+    drop(data);
+}
+
+fn announce(endpoints: &EndpointsFile, started: Mono) {
+    let took = Mono::now().since(started);
+    let line = format!("fieldcam ready {} after={}ms", endpoints.summary(), took.as_millis());
+    systemd::ready(&line);
+    // Whoever started us may have closed the pipe; the box runs all the same.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn media_options(settings: &Settings, data: &DataDir, paths: Vec<PathSpec>) -> Result<MediaMtxOptions> {
+    let media = &settings.mediamtx;
+    Ok(MediaMtxOptions {
+        binary: media.binary.clone(),
+        listens: Listens {
+            rtsp: media.rtsp_listen,
+            hls: media.hls_listen,
+            webrtc: media.webrtc_listen,
+            webrtc_udp: media.webrtc_udp,
+            api: media.api_listen,
+        },
+        run_dir: data.run().join("mediamtx"),
+        segment_duration: settings.recording.segment_duration,
+        exe: own_program()?,
+        paths,
+    })
+}
+
+/// Our own program, for MediaMTX's hook.
+fn own_program() -> Result<PathBuf> {
+    std::env::current_exe().map_err(Error::internal)
+}
+
+/// Lets viewers read cameras with the name and password of their token; other paths are ours.
+struct StreamGate(Auth);
+
+impl Gate for StreamGate {
+    fn read(&self, user: &str, password: &str, path: &str, _protocol: &str) -> Option<Mono> {
+        path.parse::<CameraId>().ok()?;
+        self.0.check_stream(user, password).ok().map(|login| login.deadline)
+    }
+
+    fn still_valid(&self, _user: &str) -> bool {
+        // Tokens end by expiry alone, which MediaMTX's room follows itself.
+        true
+    }
+}
+
+/// The signals that end the program.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(Error::internal);
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+/// The settings' data directory as it stands, for subcommands that only look.
+pub fn endpoints_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("run/endpoints.json")
+}

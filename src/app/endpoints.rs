@@ -1,0 +1,72 @@
+//! `run/endpoints.json`: where this box really listens, ports of 0 resolved.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::base::{Error, Result};
+
+use super::data_dir::write_atomically;
+
+/// The addresses, as a program on the box itself would use them.
+#[derive(Serialize)]
+pub struct EndpointsFile {
+    ws: String,
+    http: String,
+    health: String,
+    rtsp: String,
+    hls: String,
+    webrtc: String,
+}
+
+impl EndpointsFile {
+    /// From the sockets that were bound.
+    pub fn new(server: SocketAddr, health: SocketAddr, media: &crate::mediamtx::Endpoints) -> Self {
+        let at = |scheme: &str, address: SocketAddr, path: &str| {
+            format!("{scheme}://{}{path}", reachable(address))
+        };
+        Self {
+            ws: at("ws", server, "/ws"),
+            http: at("http", server, ""),
+            health: at("http", health, ""),
+            rtsp: at("rtsp", media.rtsp, ""),
+            hls: at("http", media.hls, ""),
+            webrtc: at("http", media.webrtc, ""),
+        }
+    }
+
+    /// Writes the file.
+    pub fn write(&self, run_dir: &Path) -> Result<()> {
+        let text = serde_json::to_string(self).map_err(Error::internal)?;
+        write_atomically(&run_dir.join("endpoints.json"), &text)
+            .map_err(|e| Error::dependency("storage", "endpoints.json cannot be written").caused_by(e))
+    }
+
+    /// The tail of the ready line.
+    pub fn summary(&self) -> String {
+        format!("ws={} health={} rtsp={}", self.ws, self.health, self.rtsp)
+    }
+}
+
+/// All interfaces are reached from the box itself through loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_interfaces_become_loopback() {
+        assert_eq!(reachable("0.0.0.0:8002".parse().unwrap()).to_string(), "127.0.0.1:8002");
+        assert_eq!(reachable("[::]:8002".parse().unwrap()).to_string(), "[::1]:8002");
+        assert_eq!(reachable("192.0.2.1:1".parse().unwrap()).to_string(), "192.0.2.1:1");
+    }
+}

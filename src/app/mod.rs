@@ -1,0 +1,13 @@
+//! The program: subcommands, composition of the rooms, signals, orderly start and stop.
+//!
+//! Everything is made here once and handed down; no room reaches for a global. Starting goes from
+//! the disk upwards (data directory, database, recordings, MediaMTX, cameras, listeners); stopping
+//! goes the other way, 10 s in all.
+
+mod cli;
+mod compose;
+mod data_dir;
+mod endpoints;
+mod token;
+
+pub use cli::main;

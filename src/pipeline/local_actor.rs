@@ -1,0 +1,402 @@
+//! Runs [`super::local`] for one camera in the frame path: carries out its actions, feeds it events.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::Mono;
+use crate::camera::CameraDef;
+use crate::capture::{Fanout, SourceEvent, TestPlan, TestSource};
+use crate::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec};
+use crate::recording::GapCause;
+
+use super::Parts;
+use super::cameras::{Order, idle_stream};
+use super::local::{Action, Event, Local, Stage};
+use super::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
+
+/// How often readers are counted while a stream runs.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
+/// How often a starting encoder's path is looked at; one look costs MediaMTX about 2 ms.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// The actor of one camera in the frame path.
+pub(super) struct LocalActor {
+    pub def: CameraDef,
+    pub source_plan: TestPlan,
+    pub encoder_plan: EncodePlan,
+    pub parts: Parts,
+    pub machine: Local,
+    pub fanout: Fanout,
+    pub orders: mpsc::Receiver<Order>,
+    pub view: watch::Sender<CameraView>,
+    pub children: Children,
+}
+
+/// The children of the machine's present runs.
+#[derive(Default)]
+pub(super) struct Children {
+    source: Option<Run<TestSource, SourceEvent>>,
+    encoder: Option<Run<Encoder, EncoderEvent>>,
+    /// Tells that the path of this run can be read; dropping it ends the looking.
+    ready: Option<(u64, mpsc::Receiver<()>)>,
+    problem: Option<String>,
+    started_us: Option<i64>,
+    frames: u64,
+    rate: f64,
+    bitrate: u64,
+    /// Bytes into the path when they were last counted.
+    counted: Option<(Mono, u64)>,
+}
+
+struct Run<T, E> {
+    run: u64,
+    /// None once it was told to stop; its last event is still to come.
+    child: Option<T>,
+    pid: u32,
+    since: Mono,
+    events: mpsc::Receiver<E>,
+}
+
+/// What the actor woke up for.
+enum News {
+    Stop,
+    Order(Option<Order>),
+    Source(SourceEvent),
+    Encoder(EncoderEvent),
+    Ready,
+    Server(bool),
+    Wanted(bool),
+    Count,
+    Tick,
+}
+
+/// The view of a camera whose actor has not looked yet.
+pub(super) fn first_view(def: &CameraDef) -> CameraView {
+    CameraView {
+        id: def.id,
+        name: def.name.clone(),
+        status: CameraStatus::Connected,
+        width: def.width,
+        height: def.height,
+        fps: def.fps,
+        formats: vec!["MJPG".into()],
+        resolutions: vec![(def.width, def.height)],
+        fps_options: vec![def.fps],
+        validation: Validation::Confirmed,
+        stream: idle_stream(),
+        recording: false,
+        problem: None,
+    }
+}
+
+impl LocalActor {
+    /// Runs until the phase stops and both children are gone.
+    pub async fn run(mut self) {
+        let stop = self.parts.group.stop().clone();
+        let mut server = self.parts.mediamtx.server();
+        let mut wanted = self.parts.recordings.wanted();
+        let mut count = tokio::time::interval(COUNT_EVERY);
+        count.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopping = false;
+        let running = server.borrow_and_update().running;
+        self.take(Event::Server(running)).await;
+        let recording = wanted.borrow_and_update().contains(&self.def.id);
+        self.take(Event::Recording(recording)).await;
+        loop {
+            self.show();
+            if stopping && self.machine.at_rest() {
+                return;
+            }
+            let id = self.def.id;
+            let news = tokio::select! {
+                () = stop.cancelled(), if !stopping => News::Stop,
+                order = self.orders.recv(), if !stopping => News::Order(order),
+                event = next_event(&mut self.children.source) => News::Source(event),
+                event = next_event(&mut self.children.encoder) => News::Encoder(event),
+                () = path_ready(&mut self.children.ready) => News::Ready,
+                Ok(()) = server.changed() => News::Server(server.borrow_and_update().running),
+                Ok(()) = wanted.changed() => News::Wanted(wanted.borrow_and_update().contains(&id)),
+                _ = count.tick(), if self.children.encoder.is_some() => News::Count,
+                () = until(self.machine.deadline()) => News::Tick,
+            };
+            match news {
+                News::Stop => {
+                    stopping = true;
+                    self.take(Event::Stop).await;
+                }
+                News::Order(Some(Order::Open)) => self.take(Event::Open).await,
+                News::Order(Some(Order::Close)) => self.take(Event::Close).await,
+                News::Order(Some(Order::Peek(at))) => self.take(Event::Peek(at)).await,
+                // Every handle is gone: the program is on its way out.
+                News::Order(None) => {
+                    stopping = true;
+                    self.take(Event::Stop).await;
+                }
+                News::Source(event) => self.source_said(event).await,
+                News::Encoder(event) => self.encoder_said(event).await,
+                News::Ready => {
+                    if let Some((run, _)) = self.children.ready.take() {
+                        self.path_is_up(run).await;
+                    }
+                }
+                News::Server(running) => {
+                    if !running {
+                        self.parts.recordings.fault(id, GapCause::MediamtxExited);
+                    }
+                    self.take(Event::Server(running)).await;
+                }
+                News::Wanted(wanted) => self.take(Event::Recording(wanted)).await,
+                News::Count => {
+                    let readers = self.count();
+                    self.take(Event::Readers(readers)).await;
+                }
+                News::Tick => self.take(Event::Tick).await,
+            }
+        }
+    }
+
+    async fn source_said(&mut self, event: SourceEvent) {
+        let Some(run) = self.children.source.as_ref().map(|s| s.run) else { return };
+        match event {
+            SourceEvent::FirstFrame => {
+                self.children.problem = None;
+                self.take(Event::SourceUp(run)).await;
+            }
+            SourceEvent::Silent(for_how_long) => {
+                tracing::warn!(camera = %self.def.id, "no picture for {for_how_long:?}; starting it again");
+                self.children.problem = Some("the camera is connected and gives no picture".into());
+                self.parts.recordings.fault(self.def.id, GapCause::CameraSilent);
+                self.take(Event::SourceSilent(run)).await;
+            }
+            SourceEvent::Ended { exit, words } => {
+                let asked = self.children.source.take().is_some_and(|s| s.child.is_none());
+                if !asked {
+                    tracing::warn!(camera = %self.def.id, %exit, words, "the source ended");
+                    self.children.problem = Some(format!("its source ended ({exit})"));
+                    self.parts.recordings.fault(self.def.id, GapCause::CameraDisconnected);
+                }
+                self.take(Event::SourceDown(run)).await;
+            }
+        }
+    }
+
+    async fn encoder_said(&mut self, event: EncoderEvent) {
+        let Some(run) = self.children.encoder.as_ref().map(|e| e.run) else { return };
+        match event {
+            EncoderEvent::Progress(progress) => {
+                (self.children.frames, self.children.rate) = (progress.frames, progress.fps);
+            }
+            EncoderEvent::Stalled => {
+                tracing::warn!(camera = %self.def.id, "the encoder takes frames and gives nothing; starting it again");
+            }
+            EncoderEvent::Ended { exit, words } => {
+                let asked = self.children.encoder.take().is_some_and(|e| e.child.is_none());
+                self.children.ready = None;
+                if !asked {
+                    tracing::warn!(camera = %self.def.id, %exit, words, "the encoder ended");
+                    self.parts.recordings.fault(self.def.id, GapCause::EncoderExited);
+                }
+                self.take(Event::EncoderDown(run)).await;
+            }
+        }
+    }
+
+    /// Readers of the stream; measures its bit rate on the way.
+    fn count(&mut self) -> u32 {
+        let paths = self.parts.mediamtx.paths();
+        let Some(path) = paths.get(&self.def.id.to_string()) else { return 0 };
+        let now = Mono::now();
+        let (then, bytes) = self.children.counted.unwrap_or((now, path.inbound_bytes));
+        let took = now.since(then);
+        if took >= Duration::from_secs(1) {
+            let bits = path.inbound_bytes.saturating_sub(bytes) * 8;
+            self.children.bitrate = (bits as f64 / took.as_secs_f64()) as u64;
+        }
+        if took >= Duration::from_secs(1) || self.children.counted.is_none() {
+            self.children.counted = Some((now, path.inbound_bytes));
+        }
+        path.readers
+    }
+
+    async fn path_is_up(&mut self, run: u64) {
+        if let Some(encoder) = self.children.encoder.as_ref().filter(|e| e.run == run) {
+            let after = Mono::now().since(encoder.since);
+            tracing::info!(camera = %self.def.id, "stream can be read {after:?} after the encoder's start");
+        }
+        self.take(Event::EncoderUp(run)).await;
+    }
+
+    /// Steps the machine and carries out what it wants; a start that fails is its next event.
+    async fn take(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for action in self.machine.step(Mono::now(), event) {
+                match action {
+                    Action::StartSource(run) => {
+                        if !self.start_source(run).await {
+                            events.push_back(Event::SourceDown(run));
+                        }
+                    }
+                    Action::StartEncoder(run) => {
+                        if !self.start_encoder(run).await {
+                            events.push_back(Event::EncoderDown(run));
+                        }
+                    }
+                    // Dropping a child stops it; the end arrives as its last event.
+                    Action::StopSource(_) => {
+                        self.children.source.as_mut().map(|s| s.child.take());
+                    }
+                    Action::StopEncoder(_) => {
+                        self.children.ready = None;
+                        self.children.encoder.as_mut().map(|e| e.child.take());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn start_source(&mut self, run: u64) -> bool {
+        let (sender, events) = mpsc::channel(8);
+        let name = self.def.id.to_string();
+        let parts = &self.parts;
+        let started = TestSource::start(
+            &name,
+            self.source_plan.clone(),
+            &parts.ffmpeg,
+            &parts.spawner,
+            &parts.group,
+            self.fanout.clone(),
+            sender,
+        );
+        match started.await {
+            Ok(child) => {
+                let pid = child.pid();
+                self.children.source = Some(Run { run, child: Some(child), pid, since: Mono::now(), events });
+                true
+            }
+            Err(error) => {
+                tracing::error!(camera = name, "the source does not start: {}", error.chain());
+                self.children.problem = Some(error.message().to_owned());
+                false
+            }
+        }
+    }
+
+    async fn start_encoder(&mut self, run: u64) -> bool {
+        let (sender, events) = mpsc::channel(8);
+        let name = self.def.id.to_string();
+        let parts = &self.parts;
+        let consumer = self.fanout.subscribe(format!("encoder {name}"), ENCODER_QUEUE);
+        let spec = EncoderSpec {
+            name: name.clone(),
+            ffmpeg: parts.ffmpeg.clone(),
+            plan: self.encoder_plan.plan(),
+            publish: parts.mediamtx.publish_url(&name),
+        };
+        match Encoder::start(spec, Some(consumer), &parts.spawner, &parts.group, sender).await {
+            Ok(child) => {
+                let pid = child.pid();
+                self.children.encoder =
+                    Some(Run { run, child: Some(child), pid, since: Mono::now(), events });
+                self.children.frames = 0;
+                self.children.counted = None;
+                self.children.ready = Some((run, look_for(&self.parts, name)));
+                true
+            }
+            Err(error) => {
+                tracing::error!(camera = name, "the encoder does not start: {}", error.chain());
+                self.children.problem = Some(error.message().to_owned());
+                false
+            }
+        }
+    }
+
+    /// Publishes what the rest of the program may know.
+    fn show(&mut self) {
+        let phase = match self.machine.encoder() {
+            Stage::Running(_) => StreamPhase::Active,
+            Stage::Stopping(_) => StreamPhase::Stopping,
+            Stage::Starting(_) => StreamPhase::Starting,
+            Stage::Waiting(_) => StreamPhase::Error,
+            Stage::Off if self.machine.wanted() && self.machine.failing() => StreamPhase::Error,
+            Stage::Off if self.machine.wanted() => StreamPhase::Starting,
+            Stage::Off => StreamPhase::Inactive,
+        };
+        let children = &mut self.children;
+        children.started_us = match phase {
+            StreamPhase::Inactive => None,
+            _ => children.started_us.or_else(|| Some(self.parts.clock.wall_us())),
+        };
+        let failing = self.machine.failing();
+        let mut view = first_view(&self.def);
+        view.status = if failing { CameraStatus::Error } else { CameraStatus::Connected };
+        view.problem = children.problem.clone().filter(|_| failing || phase == StreamPhase::Error);
+        let active = phase == StreamPhase::Active;
+        let stream = &mut view.stream;
+        stream.phase = phase;
+        stream.ready = active;
+        stream.held = self.machine.is_open();
+        stream.started_us = children.started_us;
+        stream.codec = active.then(|| "H264".into());
+        if let Some(encoder) = &children.encoder {
+            let uptime_s = Mono::now().since(encoder.since).as_secs();
+            stream.encoder = Some(EncoderView { pid: encoder.pid, uptime_s });
+            stream.frames_sent = children.frames;
+            (stream.fps, stream.bitrate) = (children.rate, children.bitrate);
+        }
+        self.view.send_replace(view);
+    }
+}
+
+/// Frames that may wait for the encoder: half a second at 30 a second, for one that is just starting.
+const ENCODER_QUEUE: usize = 16;
+
+async fn next_event<T, E>(run: &mut Option<Run<T, E>>) -> E {
+    if let Some(run) = run
+        && let Some(event) = run.events.recv().await
+    {
+        return event;
+    }
+    std::future::pending().await
+}
+
+async fn path_ready(ready: &mut Option<(u64, mpsc::Receiver<()>)>) {
+    if let Some((_, receiver)) = ready
+        && receiver.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+/// Looks until `path` can be read, then says so once; ends when nobody waits for it any more.
+pub(super) fn look_for(parts: &Parts, path: String) -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(1);
+    let mediamtx = parts.mediamtx.clone();
+    let stop: CancellationToken = parts.group.stop().clone();
+    parts.group.spawn(format!("wait for {path}"), async move {
+        let look = async {
+            while !matches!(mediamtx.fetch_path(&path).await, Ok(Some(state)) if state.ready) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            let _ = sender.send(()).await;
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sender.closed() => {}
+            () = look => {}
+        }
+    });
+    receiver
+}
+
+pub(super) async fn until(deadline: Option<Mono>) {
+    match deadline {
+        Some(at) => tokio::time::sleep(at.from_now()).await,
+        None => std::future::pending().await,
+    }
+}

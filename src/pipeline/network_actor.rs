@@ -1,0 +1,433 @@
+//! Runs [`super::network`] for one network camera.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use crate::base::{Mono, Secret};
+use crate::camera::CameraDef;
+use crate::config::{RtspUrl, SourceSpec};
+use crate::encoder::{Encoder, EncoderEvent, EncoderSpec, repack};
+use crate::mediamtx::{PathSource, PathSpec, PathState, Track};
+use crate::recording::GapCause;
+use crate::snapshot::{Codec, Keyframes};
+
+use super::Parts;
+use super::cameras::{Member, Order, idle_stream};
+use super::local_actor::{look_for, until};
+use super::network::{Action, Event, Link, Network};
+use super::still::Stills;
+use super::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
+
+/// How often a camera that connects is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A host that does not answer a TCP connect in this time is taken for absent.
+const PROBE_LIMIT: Duration = Duration::from_secs(1);
+
+struct NetworkActor {
+    def: CameraDef,
+    url: RtspUrl,
+    parts: Parts,
+    machine: Network,
+    orders: mpsc::Receiver<Order>,
+    view: watch::Sender<CameraView>,
+    stills: Stills,
+    probes: (mpsc::Sender<bool>, mpsc::Receiver<bool>),
+    repack: Option<Repack>,
+    repack_ready: Option<mpsc::Receiver<()>>,
+    /// What MediaMTX last said of the pulled path.
+    last: Option<PathState>,
+    live_since_us: Option<i64>,
+    problem: Option<String>,
+}
+
+struct Repack {
+    run: u64,
+    child: Option<Encoder>,
+    pid: u32,
+    since: Mono,
+    events: mpsc::Receiver<EncoderEvent>,
+}
+
+enum News {
+    Stop,
+    Order(Option<Order>),
+    Server(bool),
+    Seen(Option<PathState>),
+    Probed(bool),
+    Failed(String),
+    Repack(EncoderEvent),
+    RepackReady,
+    Tick,
+}
+
+/// Starts the actor of a network camera.
+pub(super) fn start(
+    def: CameraDef,
+    orders: mpsc::Receiver<Order>,
+    sender: mpsc::Sender<Order>,
+    parts: &Parts,
+) -> Member {
+    let SourceSpec::Rtsp(url) = &def.source else {
+        unreachable!("the caller tells the kinds apart");
+    };
+    let stills = Stills::of_keyframes(parts.decoder.clone(), parts.snapshots.clone());
+    let (view, seen) = watch::channel(absent(&def));
+    let member = Member {
+        def: def.clone(),
+        orders: sender,
+        view: seen,
+        stills: stills.clone(),
+        command: String::new(),
+    };
+    let actor = NetworkActor {
+        url: url.clone(),
+        machine: Network::new(def.audio, def.strip_audio),
+        parts: parts.clone(),
+        orders,
+        view,
+        stills,
+        probes: mpsc::channel(1),
+        repack: None,
+        repack_ready: None,
+        last: None,
+        live_since_us: None,
+        problem: Some("it has not answered yet".into()),
+        def,
+    };
+    parts.group.spawn(format!("camera {}", member.def.id), actor.run());
+    member
+}
+
+fn absent(def: &CameraDef) -> CameraView {
+    CameraView {
+        id: def.id,
+        name: def.name.clone(),
+        status: CameraStatus::Disconnected,
+        width: 0,
+        height: 0,
+        fps: 0,
+        formats: Vec::new(),
+        resolutions: Vec::new(),
+        fps_options: Vec::new(),
+        validation: Validation::None,
+        stream: idle_stream(),
+        recording: false,
+        problem: None,
+    }
+}
+
+impl NetworkActor {
+    async fn run(mut self) {
+        let stop = self.parts.group.stop().clone();
+        let mut server = self.parts.mediamtx.server();
+        let mut paths = self.parts.mediamtx.follow_paths();
+        let mut failures = self.parts.mediamtx.source_failures();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let running = server.borrow_and_update().running;
+        self.take(Event::Server(running)).await;
+        loop {
+            self.show();
+            let attempting = matches!(self.machine.link(), Link::Attempting(_));
+            let pulled = self.pulled_path();
+            let news = tokio::select! {
+                () = stop.cancelled() => News::Stop,
+                order = self.orders.recv() => News::Order(order),
+                Ok(()) = server.changed() => News::Server(server.borrow_and_update().running),
+                Ok(()) = paths.changed(), if !attempting => News::Seen(paths.borrow_and_update().get(&pulled).cloned()),
+                _ = look.tick(), if attempting => {
+                    match self.parts.mediamtx.fetch_path(&pulled).await {
+                        Ok(state) => News::Seen(state),
+                        Err(_) => News::Tick,
+                    }
+                }
+                Ok((path, why)) = failures.recv(), if attempting => {
+                    if path == pulled { News::Failed(why) } else { News::Tick }
+                }
+                Some(ok) = self.probes.1.recv() => News::Probed(ok),
+                event = repack_event(&mut self.repack) => News::Repack(event),
+                () = repack_ready(&mut self.repack_ready) => News::RepackReady,
+                () = until(self.machine.deadline()) => News::Tick,
+            };
+            match news {
+                News::Stop | News::Order(None) => {
+                    self.take(Event::Stop).await;
+                    self.stills.read_by(None);
+                    return;
+                }
+                // Network cameras are kept connected, so there is nothing to open, close or wake.
+                News::Order(Some(_)) => {}
+                News::Server(running) => {
+                    if !running {
+                        self.parts.recordings.fault(self.def.id, GapCause::MediamtxExited);
+                    }
+                    self.take(Event::Server(running)).await;
+                }
+                News::Seen(state) => self.seen(state).await,
+                News::Probed(ok) => self.take(Event::Probed(ok)).await,
+                News::Failed(why) => self.refused(&why).await,
+                News::Repack(event) => self.repack_said(event).await,
+                News::RepackReady => {
+                    self.repack_ready = None;
+                    if let Some(run) = self.repack.as_ref().map(|r| r.run) {
+                        self.take(Event::RepackUp(run)).await;
+                        self.read_keyframes().await;
+                    }
+                }
+                News::Tick => self.take(Event::Tick).await,
+            }
+        }
+    }
+
+    /// The path that MediaMTX pulls the camera into.
+    fn pulled_path(&self) -> String {
+        if self.machine.strips_sound() { format!("source_{}", self.def.id) } else { self.def.id.to_string() }
+    }
+
+    async fn seen(&mut self, state: Option<PathState>) {
+        let event = match &state {
+            Some(path) => {
+                let sound = path.tracks.iter().any(|t| !t.is_video());
+                // A parked path may still be listed with what it was before.
+                let ready = path.ready && path.is_pulled();
+                Event::Seen { ready, bytes: path.inbound_bytes, sound }
+            }
+            None => Event::Seen { ready: false, bytes: 0, sound: false },
+        };
+        self.last = state;
+        self.take(event).await;
+    }
+
+    async fn refused(&mut self, why: &str) {
+        let login = why.contains("401") || why.contains("403");
+        self.problem = Some(if login {
+            "the camera refuses the user name or password; correct camera.source".into()
+        } else if why.contains("404") {
+            "the camera answers, but has no stream at this path; correct camera.source or start its stream"
+                .into()
+        } else {
+            "the camera does not deliver its stream".into()
+        });
+        self.take(Event::Refused { login }).await;
+    }
+
+    async fn repack_said(&mut self, event: EncoderEvent) {
+        let EncoderEvent::Ended { exit, words } = event else { return };
+        let Some(ended) = self.repack.take() else { return };
+        self.repack_ready = None;
+        if ended.child.is_some() {
+            tracing::warn!(camera = %self.def.id, %exit, words, "the republisher ended");
+            self.parts.recordings.fault(self.def.id, GapCause::EncoderExited);
+        }
+        self.take(Event::RepackDown(ended.run)).await;
+    }
+
+    async fn take(&mut self, event: Event) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            for action in self.machine.step(Mono::now(), event) {
+                if let Action::StartRepack(run) = action {
+                    if !self.start_repack(run).await {
+                        next = Some(Event::RepackDown(run));
+                    }
+                } else {
+                    self.carry_out(action).await;
+                }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, action: Action) {
+        let id = self.def.id;
+        match action {
+            Action::Pull => self.pull().await,
+            Action::Park => self.park().await,
+            Action::Probe => self.probe(),
+            Action::StripSound => {
+                tracing::info!(camera = %id, "it sends sound nobody asked for; republished without it");
+                if let Err(error) = self.parts.store.set_strip_audio(id, true).await {
+                    tracing::warn!(camera = %id, "could not be remembered: {}", error.chain());
+                }
+            }
+            Action::StopRepack(_) => {
+                self.repack_ready = None;
+                self.repack.as_mut().map(|r| r.child.take());
+            }
+            Action::Lost => {
+                tracing::warn!(camera = %id, "the network camera is gone");
+                self.problem = Some("the camera does not answer".into());
+                self.live_since_us = None;
+                self.stills.read_by(None);
+                self.parts.recordings.fault(id, GapCause::CameraDisconnected);
+            }
+            Action::Back => {
+                tracing::info!(camera = %id, "the network camera is live");
+                self.problem = None;
+                self.live_since_us = Some(self.parts.clock.wall_us());
+                if !self.machine.strips_sound() {
+                    self.read_keyframes().await;
+                }
+            }
+            Action::StartRepack(_) => unreachable!("taken out before"),
+        }
+    }
+
+    async fn read_keyframes(&self) {
+        let id = self.def.id.to_string();
+        let codec = match self.video().map(|track| track.codec.as_str()) {
+            Some("H264") => Codec::H264,
+            Some("H265") => Codec::H265,
+            other => {
+                tracing::warn!(camera = id, codec = other, "no stills: its codec is not decoded here");
+                return;
+            }
+        };
+        if let Err(error) = self.parts.decoder.warm(codec).await {
+            tracing::warn!(camera = id, "the decoder of stills does not start: {}", error.chain());
+        }
+        let url = self.parts.mediamtx.reader_url(&id);
+        self.stills.read_by(Some(Keyframes::start(&id, url, &self.parts.group)));
+    }
+
+    fn video(&self) -> Option<&Track> {
+        self.last.as_ref()?.tracks.iter().find(|track| track.is_video())
+    }
+
+    async fn pull(&mut self) {
+        let pulled = self.pulled_path();
+        let public = self.def.id.to_string();
+        let source = PathSource::Pull { url: Secret::new(self.url.expose().as_str()) };
+        let media = &self.parts.mediamtx;
+        let outcome = async {
+            if pulled == public {
+                media.set_source(&public, source).await?;
+            } else {
+                media.set_source(&public, PathSource::Publisher).await?;
+                media.put_path(PathSpec { name: pulled.clone(), source, record: None }).await?;
+            }
+            // Standing there unchanged it would wait for its pause to end.
+            media.replace_path(&pulled).await
+        };
+        if let Err(error) = outcome.await {
+            tracing::error!(camera = public, "cannot be pulled: {}", error.chain());
+            self.problem = Some(error.message().to_owned());
+        }
+    }
+
+    async fn park(&mut self) {
+        let pulled = self.pulled_path();
+        let media = &self.parts.mediamtx;
+        let outcome = if pulled == self.def.id.to_string() {
+            media.set_source(&pulled, PathSource::Publisher).await
+        } else {
+            media.remove_path(&pulled).await
+        };
+        if let Err(error) = outcome {
+            tracing::error!(camera = %self.def.id, "cannot be parked: {}", error.chain());
+        }
+    }
+
+    fn probe(&self) {
+        let (host, port) = (self.url.host().trim_matches(['[', ']']).to_owned(), self.url.port());
+        let (answer, stop) = (self.probes.0.clone(), self.parts.group.stop().clone());
+        self.parts.group.spawn(format!("probe {}", self.def.id), async move {
+            let connect = tokio::time::timeout(PROBE_LIMIT, TcpStream::connect((host, port)));
+            if let Some(outcome) = stop.run_until_cancelled(connect).await {
+                let _ = answer.send(matches!(outcome, Ok(Ok(_)))).await;
+            }
+        });
+    }
+
+    async fn start_repack(&mut self, run: u64) -> bool {
+        let (sender, events) = mpsc::channel(8);
+        let public = self.def.id.to_string();
+        let parts = &self.parts;
+        let spec = EncoderSpec {
+            name: public.clone(),
+            ffmpeg: parts.ffmpeg.clone(),
+            plan: repack(parts.mediamtx.reader_url(&self.pulled_path())),
+            publish: parts.mediamtx.publish_url(&public),
+        };
+        match Encoder::start(spec, None, &parts.spawner, &parts.group, sender).await {
+            Ok(child) => {
+                let pid = child.pid();
+                self.repack = Some(Repack { run, child: Some(child), pid, since: Mono::now(), events });
+                self.repack_ready = Some(look_for(&self.parts, public));
+                true
+            }
+            Err(error) => {
+                tracing::error!(camera = public, "the republisher does not start: {}", error.chain());
+                self.problem = Some(error.message().to_owned());
+                false
+            }
+        }
+    }
+
+    fn show(&self) {
+        let mut view = absent(&self.def);
+        let live = matches!(self.machine.link(), Link::Live(..));
+        let readable = live && (!self.machine.strips_sound() || self.machine.repack_is_up());
+        let known = self.view.borrow();
+        view.width = known.width;
+        view.height = known.height;
+        view.formats = known.formats.clone();
+        view.resolutions = known.resolutions.clone();
+        view.validation =
+            if known.validation == Validation::None { Validation::None } else { Validation::Disconnected };
+        drop(known);
+        if live {
+            view.status = CameraStatus::Connected;
+            view.validation = Validation::Confirmed;
+            if let Some(track) = self.video() {
+                if let (Some(width), Some(height)) = (track.width, track.height) {
+                    (view.width, view.height) = (width, height);
+                    view.resolutions = vec![(width, height)];
+                }
+                view.formats = vec![track.codec.clone()];
+                view.stream.codec = Some(track.codec.clone());
+            }
+        } else {
+            view.problem = self.problem.clone();
+            if self.machine.refusals() > 0 && !matches!(self.machine.link(), Link::Off) {
+                view.status = CameraStatus::Error;
+            }
+        }
+        let stream = &mut view.stream;
+        stream.phase = if readable {
+            StreamPhase::Active
+        } else if live {
+            StreamPhase::Starting
+        } else {
+            StreamPhase::Inactive
+        };
+        stream.ready = readable;
+        stream.held = true;
+        stream.started_us = self.live_since_us;
+        stream.encoder = self
+            .repack
+            .as_ref()
+            .map(|r| EncoderView { pid: r.pid, uptime_s: Mono::now().since(r.since).as_secs() });
+        self.view.send_replace(view);
+    }
+}
+
+async fn repack_event(repack: &mut Option<Repack>) -> EncoderEvent {
+    if let Some(repack) = repack
+        && let Some(event) = repack.events.recv().await
+    {
+        return event;
+    }
+    std::future::pending().await
+}
+
+async fn repack_ready(ready: &mut Option<mpsc::Receiver<()>>) {
+    if let Some(receiver) = ready
+        && receiver.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,106 @@
+//! Where a camera's stills come from: the newest frame, or the newest keyframe of its stream.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::base::{CameraId, Error, Mono, Result};
+use crate::capture::{Fanout, Frame};
+use crate::snapshot::{Decoder, Keyframes, SnapshotInfo, Snapshots};
+
+use super::cameras::PATIENCE;
+
+/// A camera's door to stills. Clones share it.
+#[derive(Clone)]
+pub(super) struct Stills {
+    snapshots: Snapshots,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Frames {
+        fanout: Fanout,
+        fresh: Duration,
+    },
+    /// The reader exists while the camera is live.
+    Keyframes {
+        reader: Arc<Mutex<Option<Arc<Keyframes>>>>,
+        decoder: Decoder,
+    },
+}
+
+impl Stills {
+    /// Of a camera in the frame path.
+    pub fn of_frames(fanout: Fanout, fps: u32, snapshots: Snapshots) -> Self {
+        // Two and a half frame intervals: a frame that old is still what the camera sees now.
+        let fresh = Duration::from_millis(2500 / u64::from(fps.max(1))).max(Duration::from_millis(200));
+        Self { snapshots, source: Source::Frames { fanout, fresh } }
+    }
+
+    /// Of a network camera.
+    pub fn of_keyframes(decoder: Decoder, snapshots: Snapshots) -> Self {
+        Self { snapshots, source: Source::Keyframes { reader: Arc::default(), decoder } }
+    }
+
+    /// The camera is live and read by `reader`, or no longer.
+    pub fn read_by(&self, reader: Option<Keyframes>) {
+        if let Source::Keyframes { reader: slot, .. } = &self.source {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = reader.map(Arc::new);
+        }
+    }
+
+    fn reader(&self) -> Option<Arc<Keyframes>> {
+        match &self.source {
+            Source::Frames { .. } => None,
+            Source::Keyframes { reader, .. } => reader.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// How many of the readers that MediaMTX counts are ours.
+    pub fn own_readers(&self) -> u32 {
+        u32::from(self.reader().is_some_and(|reader| reader.latest().is_some()))
+    }
+
+    /// Takes one; `peek` makes an idle camera deliver frames.
+    pub async fn take(
+        &self,
+        peek: impl Future<Output = Result<()>>,
+        id: CameraId,
+        filename: Option<String>,
+    ) -> Result<SnapshotInfo> {
+        match &self.source {
+            Source::Frames { fanout, fresh } => {
+                let frame = newest(fanout, *fresh, peek).await?;
+                self.snapshots.take_from_frame(id, filename, &frame).await
+            }
+            Source::Keyframes { decoder, .. } => {
+                let Some(reader) = self.reader() else { return Err(no_picture()) };
+                let Some(keyframe) = reader.wait(PATIENCE).await else { return Err(no_picture()) };
+                self.snapshots.take_from_keyframe(id, filename, &keyframe, decoder).await
+            }
+        }
+    }
+}
+
+async fn newest(fanout: &Fanout, fresh: Duration, peek: impl Future<Output = Result<()>>) -> Result<Frame> {
+    if let Some(frame) = fanout.latest().filter(|f| Mono::now().since(f.captured) <= fresh) {
+        return Ok(frame);
+    }
+    let asked = Mono::now();
+    let mut consumer = fanout.subscribe("still", 1);
+    peek.await?;
+    let next = async {
+        loop {
+            let frame = consumer.next().await;
+            if frame.captured >= asked {
+                return frame;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, next).await.map_err(|_| no_picture())
+}
+
+fn no_picture() -> Error {
+    Error::dependency("camera", "no picture arrived in 8 s")
+        .with("suggestion", "check the camera; get_camera_status tells its state")
+}
