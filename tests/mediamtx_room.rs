@@ -472,26 +472,46 @@ async fn hls_and_webrtc_ask_the_gate_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the change must go on beside the test")]
 async fn recording_switched_while_a_publisher_arrives_does_not_turn_it_away() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let room = room().await;
     room.publisher_path("camera0").await;
-    let folder = room.recording("camera0", "one");
-    let mut publisher = publish(&room.mtx.publish_url("camera0"));
-    // Changes of the path as fast as they go, until long after the publisher is there.
-    let busy = async {
-        let mut on = false;
-        loop {
-            on = !on;
-            room.mtx.set_record("camera0", on.then(|| folder.clone())).await.unwrap();
+    let url = room.mtx.publish_url("camera0");
+    let mut stream = tokio::net::TcpStream::connect(room.mtx.endpoints().rtsp).await.unwrap();
+    let mut session = String::new();
+    let mut switch = None;
+    let sdp = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:streamid=0\r\n";
+    for (n, method, suffix, header, body) in [
+        (1, "ANNOUNCE", "", "Content-Type: application/sdp\r\n", sdp),
+        (2, "SETUP", "/streamid=0", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1;mode=record\r\n", ""),
+        (3, "RECORD", "", "Range: npt=0.000-\r\n", ""),
+    ] {
+        let text = format!(
+            "{method} {}{suffix} RTSP/1.0\r\nCSeq: {n}\r\n{header}{session}Content-Length: {}\r\n\r\n{body}",
+            url.expose(),
+            body.len()
+        );
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+        assert!(answer.starts_with("RTSP/1.0 200"), "{method}: {answer}");
+        if let Some(line) = answer.lines().find(|l| l.starts_with("Session:")) {
+            session = format!("{}\r\n", line.split(';').next().unwrap());
         }
-    };
-    let there = room.state("camera0", "ready", |s| s.ready && s.inbound_bytes > 50_000);
-    tokio::select! {
-        _ = there => {}
-        () = busy => {}
-        ended = publisher.0.wait() => panic!("the publisher was turned away: {ended:?}"),
+        if switch.is_none() {
+            let (mtx, folder) = (room.mtx.clone(), room.recording("camera0", "one"));
+            switch = Some(tokio::spawn(async move { mtx.set_record("camera0", Some(folder)).await }));
+            // Time enough for a change to be carried out.
+            for _ in 0..5 {
+                room.mtx.fetch_path("camera0").await.unwrap();
+            }
+        }
     }
-    assert!(publisher.0.try_wait().unwrap().is_none());
+    switch.unwrap().await.unwrap().unwrap();
+    room.state("camera0", "published", |s| s.ready).await;
+    assert_eq!(generated(&room)["paths"].as_object().unwrap().len(), 0, "the file is as it was at the start");
     room.end().await;
 }
 

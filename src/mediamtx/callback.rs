@@ -70,14 +70,12 @@ impl Desk {
                 until.is_some()
             }
         };
-        if allowed && ask.action == "read" {
-            (self.on_reader)(&ask.path);
+        match ask.action.as_str() {
+            "read" if allowed => (self.on_reader)(&ask.path),
+            "publish" if allowed => self.arrivals.begin(&ask.path, Mono::now()),
+            _ => {}
         }
         allowed
-    }
-
-    fn is_local(&self, ask: &Ask) -> bool {
-        self.doors.lock().unwrap_or_else(PoisonError::into_inner).is_local(ask)
     }
 }
 
@@ -133,14 +131,8 @@ async fn handle(
         return status(StatusCode::PAYLOAD_TOO_LARGE);
     };
     match serde_json::from_slice::<Ask>(&body.to_bytes()) {
-        Ok(ask) => {
-            let allowed = desk.answer(&ask);
-
-            if ask.action == "publish" && desk.is_local(&ask) && (allowed || ask.user.is_empty()) {
-                desk.arrivals.begin(&ask.path).await;
-            }
-            status(if allowed { StatusCode::OK } else { StatusCode::UNAUTHORIZED })
-        }
+        Ok(ask) if desk.answer(&ask) => status(StatusCode::OK),
+        Ok(_) => status(StatusCode::UNAUTHORIZED),
         Err(_) => status(StatusCode::BAD_REQUEST),
     }
 }

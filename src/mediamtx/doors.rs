@@ -136,8 +136,7 @@ impl Doors {
         self.tickets.retain(|t| t.used.as_ref().is_none_or(|(since, _)| now.since(*since) < AGAIN));
     }
 
-    /// Whether the question is about a connection from this machine.
-    pub(super) fn is_local(&self, ask: &Ask) -> bool {
+    fn is_local(&self, ask: &Ask) -> bool {
         ask.ip.parse::<IpAddr>().is_ok_and(|ip| {
             let ip = ip.to_canonical();
             ip.is_loopback() || self.own.contains(&ip)

@@ -220,7 +220,7 @@ impl MediaMtx {
         if !self.inner.server.borrow().running {
             return Ok(());
         }
-        let _change = self.inner.desk.arrivals.change(name).await;
+        self.inner.desk.arrivals.settle(name).await;
         let told = match self.inner.body(name) {
             Some(body) => api.replace_path(name, &body, CALL).await,
             None => api.delete_path(name, CALL).await,

@@ -173,7 +173,7 @@ async fn drain(
     heard: Arc<Mutex<FirstWords>>,
     secret: Secret,
 ) {
-    let mut writer = words::Writer::new(secret);
+    let mut writer = words::Writer::new(secret.clone());
     drain_lines(stream, |line| {
         let line = words::parse(line);
         if matches!(line.level, Level::Warn | Level::Error) {
@@ -181,7 +181,7 @@ async fn drain(
         }
         if let Some((path, why)) = words::source_failure(&line) {
             // Without a camera that listens nobody needs to know.
-            let _ = inner.failures.send((path.to_owned(), why.to_owned()));
+            let _ = inner.failures.send((path.to_owned(), words::redact(why, &secret)));
         }
         if let Some(path) = arrivals::publishing(&line.message) {
             inner.desk.arrivals.end(path);
