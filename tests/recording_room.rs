@@ -438,6 +438,25 @@ async fn a_folder_that_takes_nothing_for_a_while_costs_that_while_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_database_is_made_again_from_the_files() {
+    let data = tempfile::tempdir().unwrap();
+    let (rig, _) = Rig::start(data.path()).await;
+    let _camera = rig.camera("320x240").await;
+    let started = rig.record(None).await;
+    rig.recorded(1000).await;
+    rig.recordings.stop(CAM).await.unwrap();
+    let before = rig.details(&started).await;
+    rig.end().await;
+    for file in ["fieldcam.db", "fieldcam.db-wal", "fieldcam.db-shm"] {
+        let _ = std::fs::remove_file(data.path().join(file));
+    }
+    let (rig, intents) = Rig::start(data.path()).await;
+    assert!(intents.is_empty());
+    assert_eq!(rig.details(&started).await, before);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up_ends_the_recording_before_it_is_full() {
     let mount = tempfile::tempdir().unwrap();
     let spawner = Spawner::start().unwrap();

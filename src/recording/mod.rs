@@ -13,6 +13,7 @@
 //! Costs: two stats, one small read and one `fdatasync` a second interval for each running
 //! recording, on blocking threads; a transaction for each segment, gap and end.
 
+mod adopt;
 mod card;
 mod catalogue;
 mod cause;

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use tokio::sync::mpsc;
 
 use super::Recordings;
+use super::adopt::adopt_unknown;
 use super::card::Facts;
 use super::catalogue::empty_trash;
 use super::cause::EndReason;
@@ -37,6 +38,7 @@ impl Recordings {
                 Err(error) => tracing::error!(error = %error.chain(), %name, "it cannot go on"),
             }
         }
+        adopt_unknown(&self.shared).await?;
         Ok(intents)
     }
 

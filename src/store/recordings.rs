@@ -246,6 +246,25 @@ impl Store {
         self.call(move |c| insert(c, &row)).await
     }
 
+    /// Enters a recording with all that belongs to it; nothing happens when the name is taken.
+    pub async fn adopt_recording(&self, row: RecordingRow, change: RecordingChange) -> Result<()> {
+        self.call(move |c| match insert(c, &row)? {
+            Some(id) => apply(c, id, &change),
+            None => Ok(()),
+        })
+        .await
+    }
+
+    /// The name of every recording.
+    pub async fn recording_names(&self) -> Result<Vec<String>> {
+        self.read(|c| {
+            let mut statement = c.prepare_cached("SELECT name FROM recordings")?;
+            let rows = statement.query_map([], |r| r.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
     /// Writes what changed in recording `id`.
     pub async fn change_recording(&self, id: i64, change: RecordingChange) -> Result<()> {
         self.call(move |c| apply(c, id, &change)).await
