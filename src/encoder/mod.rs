@@ -5,14 +5,16 @@
 //! capture never waits for the encoder; an encoder that takes frames and gives nothing for two
 //! seconds is ended. Costs one FFmpeg and three small tasks for each camera that is streaming.
 
+mod feed;
 mod matroska;
 mod plan;
 mod process;
 mod progress;
 mod stall;
+mod words;
 
 pub use matroska::MatroskaStream;
 pub use plan::{EncodePlan, Plan, repack};
-pub use process::{Encoder, EncoderCounters, EncoderEvent, EncoderSpec};
+pub use process::{Encoder, EncoderCounters, EncoderEvent, EncoderSpec, Prepared};
 pub use progress::{Progress, ProgressParser};
 pub use stall::StallWatch;

@@ -1,32 +1,29 @@
 //! The FFmpeg of one camera: fed, listened to, watched, ended.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::process::ChildStdin;
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Mono, Result, Secret};
 use crate::capture::{Consumer, ConsumerMeter};
-use crate::supervise::{Child, ChildSpec, Exit, FirstWords, Group, Spawner, Stdio, drain_lines};
+use crate::supervise::{Child, ChildSpec, Exit, Group, Spawner, Stdio, drain_lines};
 
+use super::feed::{Feed, Shared};
 use super::matroska::MatroskaStream;
 use super::plan::Plan;
 use super::progress::{Progress, ProgressParser};
-use super::stall::StallWatch;
+use super::words::Words;
 
 /// After its input has ended, FFmpeg may write out what it holds and say goodbye to MediaMTX.
 const GOODBYE: Duration = Duration::from_millis(400);
 const STOP_GRACE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(200);
-/// A first frame older than this would stretch the stream's first interval; the next one is near.
-const STALE: Duration = Duration::from_millis(500);
-
 /// What to start.
 #[derive(Debug)]
 pub struct EncoderSpec {
@@ -67,6 +64,15 @@ pub struct EncoderCounters {
     pub dropped: u64,
 }
 
+/// An FFmpeg that has loaded everything and waits. Dropping it ends it.
+pub struct Prepared {
+    name: String,
+    command: String,
+    child: Child,
+    stream: Option<MatroskaStream>,
+    words: Words,
+}
+
 /// A running encoder. Dropping it ends it.
 pub struct Encoder {
     stop: CancellationToken,
@@ -76,20 +82,6 @@ pub struct Encoder {
     command: String,
     pid: u32,
     started: Mono,
-}
-
-#[derive(Default)]
-struct Shared {
-    watch: Mutex<StallWatch>,
-    written: AtomicU64,
-    bytes: AtomicU64,
-    refused: AtomicU64,
-}
-
-impl Shared {
-    fn watch(&self) -> MutexGuard<'_, StallWatch> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Encoder {
@@ -106,6 +98,12 @@ impl Encoder {
         group: &Group,
         events: mpsc::Sender<EncoderEvent>,
     ) -> Result<Self> {
+        Ok(Self::prepare(spec, spawner, group).await?.start(frames, group, events))
+    }
+
+    /// Starts an FFmpeg that waits at its input: loading it is most of a cold start. It publishes
+    /// nothing, and uses its credential, only after [`Prepared::start`].
+    pub async fn prepare(spec: EncoderSpec, spawner: &Spawner, group: &Group) -> Result<Prepared> {
         let mut child_spec = ChildSpec::new(format!("encoder {}", spec.name), &spec.ffmpeg)
             .args(spec.plan.args(&spec.publish));
         let stream = spec.plan.input();
@@ -115,33 +113,8 @@ impl Encoder {
         child_spec.stdout = Stdio::Pipe;
         child_spec.stderr = Stdio::Pipe;
         let mut child = spawner.spawn(child_spec).await?;
-        let shared = Arc::new(Shared::default());
-        let stop = group.stop().child_token();
-        let (pid, started) = (child.pid(), child.started);
-        let meter = frames.as_ref().map(Consumer::meter);
-
-        let feeder = match (stream, child.stdin.take(), frames) {
-            (Some(stream), Some(pipe), Some(frames)) => {
-                let feed = Feed { stream, pipe, frames, shared: shared.clone() };
-                let stop = stop.clone();
-                let name = format!("encoder {} feeder", spec.name);
-                Some(group.spawn(name, async move {
-                    tokio::select! {
-                        biased;
-                        () = stop.cancelled() => {}
-                        () = feed.run() => {}
-                    }
-                }))
-            }
-            _ => None,
-        };
-        let (reports, inbox) = mpsc::channel(8);
-        listen_to_progress(&spec.name, &mut child, group, reports);
-        let words = listen_to_words(&spec, &mut child, group);
-        let keeper =
-            Keeper { child, feeder, words, inbox, shared: shared.clone(), stop: stop.clone(), events };
-        let task = group.spawn(format!("encoder {}", spec.name), keeper.run());
-        Ok(Self { stop, task: Some(task), shared, meter, command: spec.plan.printable(), pid, started })
+        let words = Words::listen(&spec.name, &spec.ffmpeg, &mut child, group);
+        Ok(Prepared { command: spec.plan.printable(), name: spec.name, child, stream, words })
     }
 
     /// The command as people may see it.
@@ -154,7 +127,7 @@ impl Encoder {
         self.pid
     }
 
-    /// When it was started.
+    /// When it began.
     pub fn started(&self) -> Mono {
         self.started
     }
@@ -179,48 +152,55 @@ impl Encoder {
     }
 }
 
-impl Drop for Encoder {
-    fn drop(&mut self) {
-        self.stop.cancel();
+impl Prepared {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// Whether it still waits.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.wait().now_or_never().is_none()
+    }
+
+    /// Lets it begin.
+    pub fn start(
+        mut self,
+        frames: Option<Consumer>,
+        group: &Group,
+        events: mpsc::Sender<EncoderEvent>,
+    ) -> Encoder {
+        let shared = Arc::new(Shared::default());
+        let stop = group.stop().child_token();
+        let pid = self.child.pid();
+        let meter = frames.as_ref().map(Consumer::meter);
+        let feeder = match (self.stream, self.child.stdin.take(), frames) {
+            (Some(stream), Some(pipe), Some(frames)) => {
+                let feed = Feed { stream, pipe, frames, shared: shared.clone() };
+                let stop = stop.clone();
+                Some(group.spawn(format!("encoder {} feeder", self.name), async move {
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => {}
+                        () = feed.run() => {}
+                    }
+                }))
+            }
+            _ => None,
+        };
+        let (reports, inbox) = mpsc::channel(8);
+        listen_to_progress(&self.name, &mut self.child, group, reports);
+        let (child, words) = (self.child, self.words);
+        let keeper =
+            Keeper { child, feeder, words, inbox, shared: shared.clone(), stop: stop.clone(), events };
+        let task = Some(group.spawn(format!("encoder {}", self.name), keeper.run()));
+        Encoder { stop, task, shared, meter, command: self.command, pid, started: Mono::now() }
     }
 }
 
-struct Feed {
-    stream: MatroskaStream,
-    pipe: ChildStdin,
-    frames: Consumer,
-    shared: Arc<Shared>,
-}
-
-impl Feed {
-    /// Ends when FFmpeg closes its input. While FFmpeg does not read, only the consumer's queue
-    /// fills up, and that loses its oldest frames.
-    async fn run(mut self) {
-        let mut head = Vec::with_capacity(64);
-        let mut opening = Some(self.stream.header());
-        loop {
-            let frame = self.frames.next().await;
-            let now = Mono::now();
-            if opening.is_some() && now.since(frame.captured) > STALE {
-                continue;
-            }
-            if !self.stream.frame_head(frame.captured, frame.data.len(), &mut head) {
-                self.shared.refused.fetch_add(1, Ordering::Relaxed);
-                continue;
-            }
-            self.shared.watch().fed(now);
-            if let Some(header) = opening.take()
-                && self.pipe.write_all(&header).await.is_err()
-            {
-                return;
-            }
-            if self.pipe.write_all(&head).await.is_err() || self.pipe.write_all(&frame.data).await.is_err() {
-                return;
-            }
-            self.shared.watch().taken();
-            self.shared.written.fetch_add(1, Ordering::Relaxed);
-            self.shared.bytes.fetch_add((head.len() + frame.data.len()) as u64, Ordering::Relaxed);
-        }
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 
@@ -236,45 +216,6 @@ fn listen_to_progress(name: &str, child: &mut Child, group: &Group, reports: mps
         })
         .await;
     });
-}
-
-struct Words {
-    text: Arc<Mutex<FirstWords>>,
-    listener: Option<JoinHandle<()>>,
-}
-
-fn listen_to_words(spec: &EncoderSpec, child: &mut Child, group: &Group) -> Words {
-    let text = Arc::new(Mutex::new(FirstWords::default()));
-    let listener = child.stderr.take().map(|stderr| {
-        let text = text.clone();
-        let ffmpeg = spec.ffmpeg.clone();
-        group.spawn(format!("encoder {} stderr", spec.name), async move {
-            drain_lines(stderr, |line| {
-                let line = without_secrets(line, &ffmpeg);
-                text.lock().unwrap_or_else(PoisonError::into_inner).hear(&line);
-            })
-            .await;
-        })
-    });
-    Words { text, listener }
-}
-
-/// FFmpeg repeats the URL it cannot open, with its password.
-fn without_secrets(line: &str, ffmpeg: &Path) -> String {
-    let mut out = String::with_capacity(line.len());
-    for word in line.split(' ') {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        match word.find("://") {
-            Some(_) => out.push_str("<url>"),
-            None => out.push_str(word),
-        }
-    }
-    match ffmpeg.to_str().filter(|path| path.len() > 6) {
-        Some(path) => out.replace(path, "ffmpeg"),
-        None => out,
-    }
 }
 
 struct Keeper {
@@ -294,10 +235,7 @@ impl Keeper {
         if let Some(feeder) = self.feeder.take() {
             let _ = feeder.await;
         }
-        if let Some(listener) = self.words.listener.take() {
-            let _ = tokio::time::timeout(STOP_GRACE, listener).await;
-        }
-        let words = self.words.text.lock().unwrap_or_else(PoisonError::into_inner).text();
+        let words = self.words.end().await;
         let _ = self.events.send(EncoderEvent::Ended { exit, words }).await;
     }
 
@@ -335,16 +273,5 @@ impl Keeper {
             }
         }
         self.child.stop(STOP_GRACE).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_lose_urls_and_our_paths() {
-        let said = "/opt/x/ffmpeg: rtsp://u:hidden@127.0.0.1:8554/camera0: Connection refused";
-        assert_eq!(without_secrets(said, Path::new("/opt/x/ffmpeg")), "ffmpeg: <url> Connection refused");
     }
 }
