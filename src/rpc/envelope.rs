@@ -60,12 +60,19 @@ impl Bad<'_> {
     }
 }
 
+/// An id goes back as it came; one longer than this would be a way to fill our memory with answers.
+const ID_MAX: usize = 4 << 10;
+
 fn judge(members: Found<'_>) -> Result<Request<'_>, Bad<'_>> {
     let id = members.id.map(RawValue::get);
     if let Some(text) = id
         && !matches!(text.as_bytes()[0], b'"' | b'-' | b'0'..=b'9' | b'n')
     {
         let error = invalid("id must be a string or a number", "leave it out for a notification");
+        return Err(Bad { id: NO_ID, error });
+    }
+    if id.is_some_and(|text| text.len() > ID_MAX) {
+        let error = invalid("id is longer than 4096 bytes", "count requests instead");
         return Err(Bad { id: NO_ID, error });
     }
     let bad = |what: &str, hint: &str| Bad { id: id.unwrap_or(NO_ID), error: invalid(what, hint) };
@@ -212,6 +219,10 @@ mod tests {
         ] {
             assert_eq!(id_of_bad(message), id, "{message}");
         }
+        assert_eq!(
+            id_of_bad(&format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "x".repeat(5000))),
+            "null"
+        );
         assert!(parse(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}").is_err());
     }
 

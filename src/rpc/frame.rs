@@ -57,6 +57,8 @@ pub(super) struct Reader {
     partial: Option<Partial>,
     /// The last message that came in pieces; handed out from here.
     whole: Vec<u8>,
+    /// Data messages handed out.
+    completed: u64,
 }
 
 struct Partial {
@@ -69,7 +71,7 @@ impl Reader {
     pub(super) fn new(early: &[u8]) -> Self {
         let mut buffer = vec![0; QUIET_BUFFER.max(early.len())];
         buffer[..early.len()].copy_from_slice(early);
-        Self { buffer, start: 0, end: early.len(), frame: 0, partial: None, whole: Vec::new() }
+        Self { buffer, start: 0, end: early.len(), frame: 0, partial: None, whole: Vec::new(), completed: 0 }
     }
 
     /// The next message, if all of it is there. Frames that only add to one are used up silently.
@@ -94,6 +96,9 @@ impl Reader {
             // `judge` has refused frames without a mask.
             unmask(&mut self.buffer[body.clone()], header.mask.unwrap_or_default());
             let last = header.is_final;
+            if last && matches!(header.opcode, OpCode::Data(_)) {
+                self.completed += 1;
+            }
             match header.opcode {
                 OpCode::Control(Control::Ping) => return Ok(Some(Message::Ping(&self.buffer[body]))),
                 OpCode::Control(Control::Pong) => return Ok(Some(Message::Pong)),
@@ -202,6 +207,11 @@ impl Reader {
             (self.start, self.end) = (0, 0);
             self.buffer = vec![0; QUIET_BUFFER];
         }
+    }
+
+    /// Data messages handed out so far.
+    pub(super) fn completed(&self) -> u64 {
+        self.completed
     }
 
     /// Whether a message has begun and is not finished.

@@ -26,6 +26,11 @@ impl Params for Nothing {
     }
 }
 
+/// Members beyond this are a mistake or an attack: each would cost 40 bytes of ours for 6 of theirs.
+const MEMBERS_MAX: usize = 64;
+/// The longest string that a parameter may be; tokens are the longest that there are.
+const STRING_MAX: usize = 16 << 10;
+
 /// The members of `params`, unread.
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
@@ -40,9 +45,12 @@ impl<'a> Fields<'a> {
         let fields = serde_json::Deserializer::from_str(text)
             .deserialize_map(Members)
             .map_err(|e| not_an_object().caused_by(e))?;
+        if fields.len() > MEMBERS_MAX {
+            let rule = format!("must have at most {MEMBERS_MAX} members");
+            return Err(Error::param("params", rule, "leave out what the method does not know"));
+        }
         for (i, (name, _)) in fields.iter().enumerate() {
-            // Few members are usual; a list of a million must not cost a trillion steps.
-            if fields.len() <= 32 && fields[..i].iter().any(|(other, _)| other == name) {
+            if fields[..i].iter().any(|(other, _)| other == name) {
                 return Err(Error::param(name, "must appear once", "leave one of them out"));
             }
         }
@@ -62,15 +70,13 @@ impl<'a> Fields<'a> {
     pub(super) fn string(&self, name: &str, hint: &str) -> Result<String> {
         self.raw(name).map_or_else(
             || Err(Error::param(name, "is required", hint)),
-            |text| decode_string(text).ok_or_else(|| Error::param(name, "must be a string", hint)),
+            |text| decode_string(name, text, hint),
         )
     }
 
     /// A string that may be left out.
     pub(super) fn optional_string(&self, name: &str, hint: &str) -> Result<Option<String>> {
-        self.given(name)
-            .map(|text| decode_string(text).ok_or_else(|| Error::param(name, "must be a string", hint)))
-            .transpose()
+        self.given(name).map(|text| decode_string(name, text, hint)).transpose()
     }
 
     /// A string with a parser of its own, whose error names the parameter.
@@ -108,8 +114,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn decode_string(text: &str) -> Option<String> {
-    if text.starts_with('"') { serde_json::from_str(text).ok() } else { None }
+fn decode_string(name: &str, text: &str, hint: &str) -> Result<String> {
+    if text.starts_with('"') && text.len() > STRING_MAX {
+        return Err(Error::param(name, format!("must have at most {STRING_MAX} bytes"), hint));
+    }
+    serde_json::from_str(text).map_err(|e| Error::param(name, "must be a string", hint).caused_by(e))
 }
 
 /// `5` and `5.0` alike: some clients have one kind of number only.
@@ -135,7 +144,9 @@ impl<'de> Visitor<'de> for Members {
         let mut fields = Vec::new();
         while let Some(Key(key)) = map.next_key()? {
             let value: &RawValue = map.next_value()?;
-            fields.push((key, value.get()));
+            if fields.len() <= MEMBERS_MAX {
+                fields.push((key, value.get()));
+            }
         }
         Ok(fields)
     }
@@ -168,6 +179,15 @@ mod tests {
         }
         assert!(Fields::parse(None).is_ok());
         broken(Fields::parse(Some(r#"{"a":1,"\u0061":2}"#)).map(|_| ()), "a", "must appear once");
+    }
+
+    #[test]
+    fn a_crowd_of_members_and_an_endless_string_are_refused() {
+        let crowd: Vec<_> = (0..1_000_000).map(|i| format!("\"{i}\":0")).collect();
+        let crowd = format!("{{{}}}", crowd.join(","));
+        broken(Fields::parse(Some(&crowd)).map(|_| ()), "params", "must have at most 64 members");
+        let long = format!("{{\"device\":\"camera{}\"}}", "9".repeat(1 << 20));
+        broken(fields(&long).device(), "device", "must have at most 16384 bytes");
     }
 
     #[test]

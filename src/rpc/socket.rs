@@ -66,6 +66,7 @@ where
     let mut heard = Mono::now();
     let mut progress = heard;
     let mut began: Option<Mono> = None;
+    let mut completed = 0;
     let alarm = tokio::time::sleep(quiet);
     tokio::pin!(alarm);
     loop {
@@ -73,7 +74,9 @@ where
             return socket.farewell(fault).await;
         }
         let need = socket.reader.held_after_growth();
-        if !socket.reader.is_amid() {
+        if !socket.reader.is_amid() || socket.reader.completed() != completed {
+            // Whatever is unfinished now is another message.
+            completed = socket.reader.completed();
             socket.claim.clear();
             began = None;
         }

@@ -57,8 +57,8 @@ pub(super) fn server_info(_: &Call, _: Nothing) -> Result<ServerInfo> {
     Ok(ServerInfo {
         name: "fieldcam",
         version: env!("CARGO_PKG_VERSION"),
-        build_date: option_env!("FIELDCAM_BUILD_DATE").unwrap_or("unknown"),
-        go_version: format!("n/a ({})", option_env!("FIELDCAM_RUSTC").unwrap_or("rustc")),
+        build_date: env!("FIELDCAM_BUILD_DATE"),
+        go_version: format!("n/a ({})", env!("FIELDCAM_RUSTC")),
         architecture: std::env::consts::ARCH,
         capabilities: &["snapshots", "recording", "streaming", "rtsp"],
         supported_formats: &["fmp4", "mp4", "jpeg"],
