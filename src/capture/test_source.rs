@@ -284,6 +284,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_complaints_about_text_cost_the_clock() {
+        for words in ["No such filter: 'drawtext'", "Cannot find a valid font for the family Sans"] {
+            assert!(is_about_text(words), "{words}");
+        }
+        assert!(!is_about_text("Error opening output files: No space left on device"));
+    }
+
     #[tokio::test]
     async fn frames_arrive_in_order_whole_and_at_the_asked_rate() {
         let mut rig = rig();
