@@ -1,12 +1,11 @@
 //! One function for each command: ask, then show.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::args::{CtlArgs, CtlCommand};
 use super::host::{Local, token_for};
-use super::link::Link;
+use super::link::{Link, read};
 use super::record;
 use super::reply::{CameraList, FileList, ServerInfo, Snapshot, Status, StreamUrl};
 use super::screen;
@@ -42,14 +41,6 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
             Ok(())
         }
     }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(raw: &RawValue) -> Result<T> {
-    serde_json::from_str(raw.get()).map_err(|e| {
-        Error::new(ErrorKind::DependencyFailed, "The box answered in an unknown form")
-            .with("detail", e.to_string())
-            .with("suggestion", "is this tool of the same version as the box?")
-    })
 }
 
 /// The id of the camera that a person means: an id, or a name as `cameras` shows it.

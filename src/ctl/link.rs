@@ -136,15 +136,7 @@ impl Link {
     /// Calls a method and reads its result as `T`.
     pub async fn ask<T: for<'de> Deserialize<'de>>(&mut self, method: &str, params: Value) -> Result<T> {
         let params = if params.is_null() { None } else { Some(params) };
-        let raw = self.call(method, params).await?;
-        serde_json::from_str(raw.get()).map_err(|e| {
-            Error::new(
-                ErrorKind::DependencyFailed,
-                format!("{} answered {method} in an unknown form", self.host),
-            )
-            .with("detail", e.to_string())
-            .with("suggestion", "is this tool of the same version as the box?")
-        })
+        read(&self.call(method, params).await?)
     }
 
     async fn answer(&mut self, id: u64) -> Result<Reply> {
@@ -168,4 +160,13 @@ impl Link {
             }
         }
     }
+}
+
+/// A result as `T`.
+pub fn read<T: for<'de> Deserialize<'de>>(raw: &RawValue) -> Result<T> {
+    serde_json::from_str(raw.get()).map_err(|e| {
+        Error::new(ErrorKind::DependencyFailed, "The box answered in an unknown form")
+            .with("detail", e.to_string())
+            .with("suggestion", "is this tool of the same version as the box?")
+    })
 }

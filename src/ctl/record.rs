@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::download::fetch;
-use super::link::Link;
+use super::link::{Link, read};
 use super::progress::Progress;
 use super::range::{extension_of, numbered, path_of, target};
 use super::reply::{Info, Segment, Started};
@@ -23,7 +23,7 @@ const AWAY_LIMIT: Duration = Duration::from_secs(120);
 impl Info {
     /// Whether the recording has ended; none when the box does not tell.
     fn has_ended(&self) -> Option<bool> {
-        match (&self.status, &self.end_time) {
+        match (&self.state, &self.end_time) {
             (Some(word), _) => Some(!word.eq_ignore_ascii_case("recording")),
             (None, Some(_)) => Some(true),
             (None, None) => None,
@@ -124,9 +124,14 @@ pub async fn get(link: &mut Link, name: &str, output: Option<&Path>, json: bool)
     let method =
         if name.to_ascii_lowercase().ends_with(".jpg") { "get_snapshot_info" } else { "get_recording_info" };
     let raw = link.call(method, Some(json!({ "filename": name }))).await?;
-    let mut shown: Value = serde_json::from_str(raw.get()).map_err(Error::internal)?;
-    let info: Info = link.ask(method, json!({ "filename": name })).await?;
+    let (mut shown, info) = (read::<Value>(&raw)?, read::<Info>(&raw)?);
     let files = download(link, &info, output).await?;
+    for gap in &info.gaps {
+        screen::remark(&format!("gap of {:.1} s at {}: {}", gap.duration, gap.start_time, gap.cause));
+    }
+    if let Some(reason) = info.reason.filter(|r| !matches!(r.as_str(), "stopped" | "duration_reached")) {
+        screen::remark(&format!("the recording ended for this reason: {reason}"));
+    }
     if json {
         shown["saved_as"] = files.iter().map(|(f, _)| f.display().to_string()).collect();
         screen::line(&shown.to_string());

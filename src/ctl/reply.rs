@@ -56,10 +56,21 @@ pub struct Info {
     pub duration: u64,
     pub download_url: String,
     /// Our additions.
-    pub status: Option<String>,
+    pub state: Option<String>,
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
     pub end_time: Option<String>,
     #[serde(default)]
     pub segments: Vec<Segment>,
+}
+
+/// Time that was not recorded.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Gap {
+    pub start_time: String,
+    pub duration: f64,
+    pub cause: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
