@@ -1,5 +1,6 @@
 //! The box that is measured: one of our own in a temporary folder, or one on the network.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use tokio::sync::oneshot;
 
 use crate::base::{Error, ErrorKind, Mono, Result, Secret};
 use crate::ctl::{Host, Link};
-use crate::supervise::{Child, ChildSpec, FirstWords, Group, Phases, Spawner, Stdio, drain_lines};
+use crate::supervise::{Child, ChildSpec, Group, Phases, Spawner, Stdio, drain_lines};
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
+/// A box that gives up says why at the end, after lines about its stopping.
+const LAST_WORDS: usize = 3;
 
 /// A box to measure.
 pub struct Subject {
@@ -25,6 +28,8 @@ struct Own {
     folder: Folder,
     phases: Phases,
     ready_after: Duration,
+    /// The box lives as long as the thread that started it.
+    _spawner: Spawner,
 }
 
 /// The folder of a box of our own; removed with everything in it when dropped.
@@ -72,11 +77,11 @@ impl Subject {
             let ready_after = Mono::now().since(begun);
             let host = host_of(&folder.data())?;
             let token = token(&folder, &spawner).await?;
-            Ok((child, ready_after, host, token))
+            Ok((child, ready_after, host, token, spawner))
         };
         match launched.await {
-            Ok((child, ready_after, host, token)) => {
-                Ok(Subject { host, token, own: Some(Own { child, folder, phases, ready_after }) })
+            Ok((child, ready_after, host, token, spawner)) => {
+                Ok(Subject { host, token, own: Some(Own { child, folder, phases, ready_after, _spawner: spawner }) })
             }
             Err(error) => Err((error, folder)),
         }
@@ -161,16 +166,22 @@ async fn launch(folder: &Folder, spawner: &Spawner, group: &Group) -> Result<Chi
     let (say, words) = oneshot::channel();
     if let Some(stderr) = stderr {
         group.spawn("box's standard error", async move {
-            let mut words = FirstWords::default();
-            drain_lines(stderr, |line| words.hear(line)).await;
-            let _ = say.send(words.text());
+            let mut last = VecDeque::new();
+            drain_lines(stderr, |line| {
+                last.push_back(line.to_owned());
+                if last.len() > LAST_WORDS {
+                    last.pop_front();
+                }
+            })
+            .await;
+            let _ = say.send(Vec::from(last).join("\n    "));
         });
     }
     match tokio::time::timeout(READY_LIMIT, ready).await {
         Ok(Ok(())) => Ok(child),
         outcome => {
             let what = if outcome.is_err() { "is not ready after 30 s" } else { "ended before it was ready" };
-            child.kill().await;
+            let _ = child.kill().await;
             let said = words.await.unwrap_or_default();
             Err(Error::new(ErrorKind::DependencyFailed, format!("The box to measure {what}"))
                 .with("detail", said)
