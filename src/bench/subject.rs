@@ -80,9 +80,11 @@ impl Subject {
             Ok((child, ready_after, host, token, spawner))
         };
         match launched.await {
-            Ok((child, ready_after, host, token, spawner)) => {
-                Ok(Subject { host, token, own: Some(Own { child, folder, phases, ready_after, _spawner: spawner }) })
-            }
+            Ok((child, ready_after, host, token, spawner)) => Ok(Subject {
+                host,
+                token,
+                own: Some(Own { child, folder, phases, ready_after, _spawner: spawner }),
+            }),
             Err(error) => Err((error, folder)),
         }
     }
