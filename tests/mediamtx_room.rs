@@ -564,7 +564,9 @@ async fn strings_arrive_at_mediamtx_as_they_were() {
 async fn a_taken_port_a_missing_program_and_another_version_are_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap();
+    let began = Instant::now();
     let (e, _rest) = try_room(|o| o.listens.rtsp = port).await;
+    println!("told of the taken port after {:?}", began.elapsed());
     let e = e.err().unwrap();
     assert!(e.message().contains("mediamtx.rtsp_listen"), "{e}");
     assert!(e.message().contains(&port.port().to_string()), "{e}");
@@ -614,6 +616,72 @@ async fn raw(host: &str, text: String) -> String {
     let mut answer = Vec::new();
     let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
     String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+}
+
+/// Every line of our log, of all tests of this program.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_reaches_the_log() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .init();
+    let room = room().await;
+    room.publisher_path("camera0").await;
+    let pull = PathSpec {
+        name: "camera1".into(),
+        source: PathSource::Pull { url: Secret::new("rtsp://admin:hunter2hunter2@127.0.0.1:9/x") },
+        record: None,
+    };
+    let mut failures = room.mtx.source_failures();
+    room.mtx.put_path(pull).await.unwrap();
+    let (path, why) = failures.recv().await.unwrap();
+    assert_eq!(path, "camera1");
+    assert!(why.contains("refused"), "{why}");
+    let ticket = room.mtx.publish_url("camera0");
+    let _publisher = publish(&ticket);
+    room.state("camera0", "ready", |s| s.ready).await;
+    let mut again = publish(&ticket);
+    assert!(!again.0.wait().await.unwrap().success());
+    assert!(read_a_frame(room.mtx.reader_url("camera0").expose()).await);
+    assert!(!read_a_frame(&room.viewer_url("ann:topsecret", "camera0")).await);
+    let pid = room.mtx.server().borrow().pid.unwrap();
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGABRT).unwrap();
+    let mut server = room.mtx.server();
+    server.wait_for(|s| s.running && s.pid != Some(pid)).await.unwrap();
+
+    let file = generated(&room);
+    let callback = file["authHTTPAddress"].as_str().unwrap().to_owned();
+    let reader = room.mtx.reader_url("camera0");
+    let text = String::from_utf8_lossy(&lines.0.lock().unwrap()).into_owned();
+    assert!(text.contains("camera1"), "MediaMTX's lines are in our log");
+    for secret in [
+        &callback[callback.rfind('/').unwrap() + 1..],
+        ticket.expose().rsplit('=').next().unwrap(),
+        reader.expose().split(['@', ':']).nth(2).unwrap(),
+        "hunter2hunter2",
+        "topsecret",
+    ] {
+        assert!(secret.len() > 8);
+        let found = text.lines().find(|l| l.contains(secret));
+        assert_eq!(found, None);
+    }
+    room.end().await;
 }
 
 /// Prints figures; asserts nothing.
@@ -666,5 +734,16 @@ async fn figures() {
         times.push(t.elapsed());
     }
     measure("back after kill -9", times);
+    drop(_publisher);
+    let pid = server.borrow().pid.unwrap();
+    let cpu = |pid: u32| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = (cpu(pid), cpu(std::process::id()));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let idle = (cpu(pid) - before.0, cpu(std::process::id()) - before.1);
+    println!("idle with 50 paths: MediaMTX {} ms, we {} ms of CPU a second", idle.0, idle.1);
     room.end().await;
 }

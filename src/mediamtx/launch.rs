@@ -149,7 +149,11 @@ impl Server {
             Some(exit) => format!("the media server ended at its start ({exit})"),
             None => format!("the media server did not answer within {START:?} of its start"),
         };
-        Error::dependency("mediamtx", what).caused_by(words::redact(&words, &self.secret))
+        let error = Error::dependency("mediamtx", what).caused_by(words::redact(&words, &self.secret));
+        match end {
+            Some(exit) => error.with("exit", exit.to_string()),
+            None => error,
+        }
     }
 
     async fn ask_version(&self) -> Option<String> {

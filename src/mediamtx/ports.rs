@@ -51,6 +51,14 @@ pub(super) fn fill(mut listens: Listens) -> Result<Listens> {
     Ok(listens)
 }
 
+/// Whether a failed start may be the fault of a port that was left to us and is gone again.
+pub(super) fn may_be_at_fault(mut listens: Listens, e: &Error) -> bool {
+    let named = e.data().get("port").and_then(serde_json::Value::as_u64);
+    let mut given = each(&mut listens).map(|(_, _, a)| u64::from(a.port()));
+    given.sort_unstable();
+    given[0] == 0 && (named.is_some_and(|p| !given.contains(&p)) || e.data().contains_key("exit"))
+}
+
 /// Complains about the first address that cannot be listened on. Waits up to `patience` for a port
 /// to become free: a MediaMTX that dies with its daemon may hold its ports for some milliseconds.
 pub(super) async fn check(mut listens: Listens, patience: Duration) -> Result<()> {
@@ -134,6 +142,19 @@ mod tests {
         let e = check(listens, Duration::ZERO).await.unwrap_err();
         assert!(e.message().contains("mediamtx.hls_listen"), "{e}");
         assert!(e.message().contains(&listens.hls.port().to_string()), "{e}");
+    }
+
+    #[test]
+    fn only_ports_left_to_us_are_chosen_again() {
+        let failed = |port: u16| {
+            complaint("x", SocketAddr::from(([127, 0, 0, 1], port)), io::ErrorKind::AddrInUse.into())
+        };
+        let mut listens = all("127.0.0.1:0");
+        listens.rtsp.set_port(8554);
+        assert!(!may_be_at_fault(listens, &failed(8554)));
+        assert!(may_be_at_fault(listens, &failed(20123)));
+        assert!(!may_be_at_fault(listens, &Error::dependency("mediamtx", "another version")));
+        assert!(!may_be_at_fault(all("127.0.0.1:1"), &failed(20123)));
     }
 
     #[tokio::test]

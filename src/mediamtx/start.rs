@@ -20,6 +20,8 @@ use crate::supervise::{Group, Spawner};
 
 /// Wake-ups kept while the pipeline is busy; more than a box has cameras.
 const WAKES: usize = 256;
+/// First starts, when ports were left to us.
+const TRIES: u32 = 3;
 /// Failed pulls that a slow listener may miss; each camera only waits for its own next one.
 const FAILURES: usize = 64;
 
@@ -27,6 +29,24 @@ impl MediaMtx {
     /// Starts MediaMTX in `group` and waits until it answers. Fails, with no process left running, when
     /// the first start does; whatever ends it later is answered with a restart.
     pub async fn start(
+        options: MediaMtxOptions,
+        group: &Group,
+        spawner: &Spawner,
+        gate: Arc<dyn Gate>,
+    ) -> Result<Self> {
+        // A port that was found free may be another box's a moment later.
+        for _ in 1..TRIES {
+            match Self::try_start(options.clone(), group, spawner, gate.clone()).await {
+                Err(e) if ports::may_be_at_fault(options.listens, &e) => {
+                    tracing::warn!("other ports are tried: {}", e.chain());
+                }
+                other => return other,
+            }
+        }
+        Self::try_start(options, group, spawner, gate).await
+    }
+
+    async fn try_start(
         options: MediaMtxOptions,
         group: &Group,
         spawner: &Spawner,
