@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,8 @@ use crate::supervise::Group;
 
 /// A request's head, and the pause before the next one, take no longer than this.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// What answers under way get when the box stops.
+const STOP_TIME: Duration = Duration::from_secs(1);
 /// Heads beyond this are answered 431.
 const HEAD_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
@@ -53,6 +56,7 @@ pub(super) struct Main {
 
 impl Main {
     pub(super) fn new(services: Arc<Services>, rpc: Rpc, options: &ServerOptions) -> Self {
+        make_room(options.max_connections);
         // Without a name of its own the box still has its addresses.
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Self {
@@ -63,6 +67,26 @@ impl Main {
             slots: Arc::new(Semaphore::new(options.max_connections)),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
         }
+    }
+}
+
+/// Descriptors for everything but connections: children, database, recordings being read.
+const OTHER_DESCRIPTORS: u64 = 512;
+
+/// A shell's usual limit is 1024 open files, less than the default of connections needs.
+fn make_room(connections: usize) {
+    let needed = connections as u64 + OTHER_DESCRIPTORS;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft >= needed {
+        return;
+    }
+    let raised = needed.min(hard);
+    if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_err() || raised < needed {
+        tracing::warn!(
+            "server.max_connections = {connections} needs {needed} open files, and this process may have {}; \
+             raise LimitNOFILE in the unit, or `ulimit -Hn`",
+            raised.min(hard)
+        );
     }
 }
 
@@ -163,7 +187,9 @@ where
         served = &mut connection => served,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            // A download would go on for minutes; its client resumes it from the next start.
+            let Ok(served) = tokio::time::timeout(STOP_TIME, connection).await else { return };
+            served
         }
     };
     if let Err(e) = served {
@@ -222,7 +248,13 @@ fn checked_host<B>(
         (None, _) if request.version() == Version::HTTP_10 => {
             Some(Authority { host: host_of(local.ip()), port: Some(local.port()) })
         }
-        _ => return no(StatusCode::BAD_REQUEST, "one Host header is needed", "use an HTTP/1.1 client"),
+        _ => {
+            let error = "one Host header is needed";
+            let mut refusal = answer::refusal(StatusCode::BAD_REQUEST, error, "use an HTTP/1.1 client");
+            // Whoever sends this may be smuggling: nothing more is read from them.
+            refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return Err(Box::new(refusal));
+        }
     };
     let Some(host) = host else {
         return no(
