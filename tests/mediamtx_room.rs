@@ -15,9 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fieldcam::base::{Mono, Secret};
-use fieldcam::mediamtx::{
-    Gate, Listens, MediaMtx, MediaMtxOptions, PathSource, PathSpec, PathState, WAKE_SOCKET, wake,
-};
+use fieldcam::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSource, PathSpec, PathState};
 use fieldcam::supervise::{Group, Phases, Spawner};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -57,15 +55,9 @@ struct Room {
 
 fn options(dir: &Path) -> MediaMtxOptions {
     let free = "127.0.0.1:0".parse().unwrap();
-    // Stands in for our own program: the test binary, told to run `wake_hook` alone.
+    // Our own program under a name that would need quoting.
     let hook = dir.join("hook $X \"quoted\" 'it'");
-    let test = std::env::current_exe().unwrap();
-    let script = format!(
-        "#!/bin/sh\n[ \"$1\" = wake ] || exit 2\nHOOK_PATH=$2 exec '{}' --exact wake_hook --include-ignored\n",
-        test.display()
-    );
-    std::fs::write(&hook, script).unwrap();
-    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fieldcam"), &hook).unwrap();
     MediaMtxOptions {
         binary: binary(),
         listens: Listens { rtsp: free, hls: free, webrtc: free, webrtc_udp: free, api: free },
@@ -73,15 +65,6 @@ fn options(dir: &Path) -> MediaMtxOptions {
         segment_duration: Duration::from_secs(900),
         exe: hook,
         paths: Vec::new(),
-    }
-}
-
-/// Not a test of its own: what MediaMTX's hook runs.
-#[test]
-#[ignore = "run by MediaMTX's hook"]
-fn wake_hook() {
-    if let (Some(socket), Ok(path)) = (std::env::var_os(WAKE_SOCKET), std::env::var("HOOK_PATH")) {
-        wake(Path::new(&socket), &path).unwrap();
     }
 }
 
