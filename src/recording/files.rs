@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::folder::{segment_files, sync_dir};
 use super::mp4::{Header, Scan};
@@ -34,6 +34,7 @@ struct Open {
     file: File,
     scan: Scan,
     synced: u64,
+    synced_at: Instant,
     row: Option<SegmentRow>,
     long: Vec<(u64, u64)>,
     frame_us: u64,
@@ -77,8 +78,9 @@ impl Files {
         &self.dir
     }
 
-    /// Looks at everything that is new. With `sync`, what it answers is on the disk.
-    pub(super) fn look(&mut self, sync: bool) -> io::Result<Vec<Seen>> {
+    /// Looks at everything that is new. With `sync`, what grew is made durable, each file at most once
+    /// in that time; ends always are.
+    pub(super) fn look(&mut self, sync: Option<Duration>) -> io::Result<Vec<Seen>> {
         let found = self.find()?;
         let mut seen = Vec::new();
         let newest = self.open.len().saturating_sub(1);
@@ -90,7 +92,7 @@ impl Files {
                 Err(error) => failed = Some(error),
             }
         }
-        if found && sync {
+        if found && sync.is_some() {
             sync_dir(&self.dir)?;
         }
         self.open.retain(|o| o.row.as_ref().is_none_or(|r| !r.closed));
@@ -132,6 +134,7 @@ impl Files {
                 file,
                 scan: Scan::new(),
                 synced: 0,
+                synced_at: Instant::now(),
                 row: None,
                 long: Vec::new(),
                 frame_us: 0,
@@ -184,7 +187,7 @@ impl Files {
 }
 
 impl Open {
-    fn look(&mut self, sync: bool, followed: bool, next: &mut u32) -> io::Result<Option<Seen>> {
+    fn look(&mut self, sync: Option<Duration>, followed: bool, next: &mut u32) -> io::Result<Option<Seen>> {
         let before = self.scan.fragments();
         // Asked first: the duration is written after the last part, which is read next then.
         let mut closed = self.scan.refresh_duration(&self.file)? > 0;
@@ -211,7 +214,10 @@ impl Open {
         }
         let grew = self.scan.fragments() > before;
         let written_ago = if grew { written_ago(&self.file) } else { Duration::ZERO };
-        if sync && (self.scan.file_size() > self.synced || closed || torn) {
+        if let Some(pause) = sync
+            && (closed || torn || self.scan.file_size() > self.synced && self.synced_at.elapsed() >= pause)
+        {
+            self.synced_at = Instant::now();
             self.file.sync_data()?;
             self.synced = self.scan.file_size();
         }
@@ -286,27 +292,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("1.mp4");
         let mut files = Files::new(dir.path().to_owned(), &[]);
-        assert!(files.look(true).unwrap().is_empty());
+        assert!(files.look(Some(Duration::ZERO)).unwrap().is_empty());
         fs::write(&path, "").unwrap();
-        assert!(files.look(true).unwrap().is_empty());
+        assert!(files.look(Some(Duration::ZERO)).unwrap().is_empty());
         append(&path, &build::header(1280, 720, 0, 77));
-        let seen = files.look(true).unwrap();
+        let seen = files.look(Some(Duration::ZERO)).unwrap();
         assert_eq!((seen.len(), seen[0].row.number, seen[0].row.start_us), (1, 1, 77));
         assert!(seen[0].header.is_some() && !seen[0].grew);
         let part = build::fragment(0, 15, 3000, 40);
         append(&path, &part[..100]);
-        assert!(files.look(true).unwrap().is_empty());
+        assert!(files.look(Some(Duration::ZERO)).unwrap().is_empty());
         append(&path, &part[100..]);
-        let seen = files.look(true).unwrap();
+        let seen = files.look(Some(Duration::ZERO)).unwrap();
         assert!(seen[0].grew && !seen[0].ended && seen[0].header.is_none());
         assert_eq!((seen[0].row.duration_us, seen[0].frame_us), (500_000, 33_333));
         let mut whole = fs::read(&path).unwrap();
         build::close(&mut whole, 500);
         fs::write(&path, whole).unwrap();
-        let seen = files.look(true).unwrap();
+        let seen = files.look(Some(Duration::ZERO)).unwrap();
         assert!(seen[0].ended && seen[0].row.closed);
         assert!(!files.has_open());
-        assert!(files.look(true).unwrap().is_empty());
+        assert!(files.look(Some(Duration::ZERO)).unwrap().is_empty());
     }
 
     #[test]
@@ -316,11 +322,11 @@ mod tests {
         let cut = torn.len() - 10;
         fs::write(dir.path().join("1.mp4"), &torn[..cut]).unwrap();
         let mut files = Files::new(dir.path().to_owned(), &[]);
-        let seen = files.look(true).unwrap();
+        let seen = files.look(Some(Duration::ZERO)).unwrap();
         assert_eq!((seen[0].row.duration_us, seen[0].ended), (1_000_000, false));
         fs::write(dir.path().join("2.mp4"), build::segment(1, 0, 5)).unwrap();
         files.settled = false;
-        let seen = files.look(true).unwrap();
+        let seen = files.look(Some(Duration::ZERO)).unwrap();
         assert_eq!(seen.len(), 2);
         assert!(seen[0].ended && seen[0].row.closed);
         assert_eq!(seen[1].row.number, 2);
@@ -337,7 +343,7 @@ mod tests {
         for n in 0..20 {
             fs::write(dir.path().join(format!("{n:02}.mp4")), "").unwrap();
             files.settled = false;
-            files.look(true).unwrap();
+            files.look(Some(Duration::ZERO)).unwrap();
         }
         assert_eq!(files.open.len(), 1);
         assert_eq!(files.strangers(&[]).unwrap().len(), 20);

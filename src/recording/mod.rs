@@ -10,8 +10,8 @@
 //! most the last two seconds; nothing that was recorded is overwritten or thrown away by itself;
 //! what is missing is listed with its cause.
 //!
-//! Costs: two stats, one small read and one `fdatasync` a second interval for each running
-//! recording, on blocking threads; a transaction for each segment, gap and end.
+//! Costs, for each running recording and `sync_interval`: four times two stats and a small read, once
+//! an `fdatasync`, all on blocking threads; and a transaction for each segment, gap and end.
 
 mod adopt;
 mod card;

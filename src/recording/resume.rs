@@ -122,7 +122,7 @@ impl Recordings {
         if reason == EndReason::RestartLoop {
             let message =
                 "Fieldcam started more than three times within five minutes; the recording was left closed";
-            tracing::error!(%name, reason = reason.text(), message);
+            tracing::error!(%name, reason = reason.text(), "recording.error: {message}");
             notices.send(Fact::RecordingError { camera, name: name.clone(), message: message.into() });
         } else {
             tracing::warn!(%name, reason = reason.text(), "the recording ended");
