@@ -34,7 +34,8 @@ struct Open {
     file: File,
     scan: Scan,
     synced: u64,
-    synced_at: Instant,
+    /// `None` = never, so the first part is made durable when it is seen.
+    synced_at: Option<Instant>,
     row: Option<SegmentRow>,
     long: Vec<(u64, u64)>,
     frame_us: u64,
@@ -134,7 +135,7 @@ impl Files {
                 file,
                 scan: Scan::new(),
                 synced: 0,
-                synced_at: Instant::now(),
+                synced_at: None,
                 row: None,
                 long: Vec::new(),
                 frame_us: 0,
@@ -215,9 +216,12 @@ impl Open {
         let grew = self.scan.fragments() > before;
         let written_ago = if grew { written_ago(&self.file) } else { Duration::ZERO };
         if let Some(pause) = sync
-            && (closed || torn || self.scan.file_size() > self.synced && self.synced_at.elapsed() >= pause)
+            && (closed
+                || torn
+                || self.scan.file_size() > self.synced
+                    && self.synced_at.is_none_or(|at| at.elapsed() >= pause))
         {
-            self.synced_at = Instant::now();
+            self.synced_at = Some(Instant::now());
             self.file.sync_data()?;
             self.synced = self.scan.file_size();
         }
