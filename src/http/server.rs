@@ -132,7 +132,7 @@ fn welcome(group: &Group, stream: TcpStream, port: &Port) {
             let wish = Wish::default();
             serve(stream, &stop, |request| route(&main, request, local, &wish)).await;
             if let Some((stream, early, reached)) = granted(wish).await {
-                main.rpc.serve(stream, &early, reached).await;
+                main.rpc.serve(stream, early, reached).await;
             }
             drop((slot, counted));
         });

@@ -3,7 +3,7 @@
 //! Owns the method table, the envelope, each socket's session and the memory that unfinished
 //! messages may take. Promises: every message up to 16 MiB is answered as the contract says and
 //! costs the other sockets nothing; slow work never delays another request of the same socket.
-//! Costs one task and about 6 KiB for each quiet connection.
+//! Costs one task and 11.6 KiB (measured) for each quiet connection.
 
 mod budget;
 mod dispatch;
@@ -20,6 +20,7 @@ mod urls;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::auth::Auth;
@@ -82,7 +83,7 @@ impl Rpc {
     }
 
     /// Serves a connection whose HTTP handshake is done. `early` came in behind the request.
-    pub async fn serve<S>(&self, io: S, early: &[u8], reached: Reached)
+    pub async fn serve<S>(&self, io: S, early: Bytes, reached: Reached)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -48,20 +49,22 @@ enum Turn {
 }
 
 /// Serves one connection until either side ends it.
-pub(super) async fn run<S>(shared: &Arc<Shared>, io: S, early: &[u8], session: Session)
+pub(super) async fn run<S>(shared: &Arc<Shared>, io: S, early: Bytes, session: Session)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (done, mut finished) = mpsc::unbounded_channel();
     let mut socket = Socket {
         io,
-        reader: Reader::new(early),
+        reader: Reader::new(&early),
         writer: Writer::default(),
         session,
         claim: Claim::default(),
         slots: Arc::new(Semaphore::new(SLOW_MAX)),
         done,
     };
+    // Empty or not, it holds hyper's buffer of 8 KiB.
+    drop(early);
     let quiet = shared.idle_timeout / 4;
     let mut heard = Mono::now();
     let mut progress = heard;
