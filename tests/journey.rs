@@ -6,7 +6,7 @@ mod common;
 use std::process::{Command, Output};
 
 use common::testbox::PROGRAM;
-use common::{TestBox, ffmpeg, squares};
+use common::{Setup, TestBox, ffmpeg, http, squares};
 use serde_json::Value;
 
 #[track_caller]
@@ -45,6 +45,53 @@ fn a_recording_goes_from_the_camera_to_the_laptop_without_a_gap() {
     let again = testbox.scratch().join("again.mp4");
     done(testbox.fieldcam(&["ctl", "get", &name, "-o", &again.to_string_lossy()]));
     assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&file).unwrap());
+}
+
+#[test]
+fn a_recording_of_several_segments_comes_as_numbered_files_that_join_without_a_gap() {
+    let testbox = Setup::new().toml("[recording]\nsegment_duration = \"2s\"").start();
+    let file = testbox.scratch().join("take.mp4");
+    done(testbox.fieldcam(&["ctl", "record", "camera0", "--for", "5s", "-o", &file.to_string_lossy()]));
+    assert!(!file.exists());
+    let mut run = Vec::new();
+    for number in 1.. {
+        let part = testbox.scratch().join(format!("take_{number}.mp4"));
+        if !part.exists() {
+            break;
+        }
+        ffmpeg::decode_all(&part).unwrap();
+        let first = run.last().map_or(0.0, |s: &squares::Squares| s.pts + 1.0);
+        run.extend(squares::read(&part.to_string_lossy(), 0).into_iter().map(|mut s| {
+            s.pts += first;
+            s
+        }));
+    }
+    assert!(squares::holes(&run).is_empty(), "{:?}", squares::holes(&run));
+    let seconds = (run.last().unwrap().time_ms - run[0].time_ms) as f64 / 1000.0;
+    assert!((4.8..5.3).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn an_interrupted_download_goes_on_where_it_stopped() {
+    let testbox = TestBox::start();
+    let whole = testbox.scratch().join("whole.mp4");
+    done(testbox.fieldcam(&["ctl", "record", "camera0", "--for", "2s", "-o", &whole.to_string_lossy()]));
+    let mut client = testbox.login("viewer");
+    let list = client.ok("list_recordings", Value::Null);
+    let (name, link) = (&list["files"][0]["filename"], list["files"][0]["download_url"].as_str().unwrap());
+    let bytes = std::fs::read(&whole).unwrap();
+    let answer = http::get(link, &[]);
+    assert_eq!(answer.body, bytes);
+    for (tag, goes_on) in [(answer.header("etag").unwrap(), true), ("\"of another file\"", false)] {
+        let file = testbox.scratch().join(format!("again-{goes_on}.mp4"));
+        let beside = |ending: &str| testbox.scratch().join(format!("again-{goes_on}.mp4{ending}"));
+        std::fs::write(beside(".part"), &bytes[..bytes.len() / 2]).unwrap();
+        std::fs::write(beside(".part-etag"), tag).unwrap();
+        let args = ["ctl", "get", name.as_str().unwrap(), "-o", &file.to_string_lossy()];
+        done(testbox.fieldcam(&args));
+        assert!(std::fs::read(&file).unwrap() == bytes, "{tag}: the file is another one");
+        assert!(!beside(".part").exists() && !beside(".part-etag").exists());
+    }
 }
 
 #[test]

@@ -10,8 +10,17 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
 
 /// Resident memory in MiB.
 pub fn rss_mib(pid: u32) -> Result<f64> {
+    status_mib(pid, "VmRSS:")
+}
+
+/// The part of it that is the process's own; the rest is its program file and libraries.
+pub fn anonymous_mib(pid: u32) -> Result<f64> {
+    status_mib(pid, "RssAnon:")
+}
+
+fn status_mib(pid: u32, field: &str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| gone(&e))?;
-    rss_kib(&text).map(|kib| kib as f64 / 1024.0).ok_or_else(|| gone(&"unreadable"))
+    kib_of(&text, field).map(|kib| kib as f64 / 1024.0).ok_or_else(|| gone(&"unreadable"))
 }
 
 fn gone(cause: &dyn std::fmt::Display) -> Error {
@@ -24,8 +33,8 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     fields.get(11)?.parse::<u64>().ok()?.checked_add(fields.get(12)?.parse().ok()?)
 }
 
-fn rss_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+fn kib_of(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix(field))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -37,7 +46,7 @@ mod tests {
     fn a_name_with_brackets_does_not_shift_the_fields() {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194304 1 2 3 4 250 50 0 0 20 0 4 0 99 1 1 1";
         assert_eq!(cpu_ticks(stat), Some(300));
-        assert_eq!(rss_kib("VmPeak: 1 kB\nVmRSS:\t  2048 kB\n"), Some(2048));
+        assert_eq!(kib_of("VmPeak: 1 kB\nVmRSS:\t  2048 kB\n", "VmRSS:"), Some(2048));
     }
 
     #[test]
@@ -50,7 +59,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in ".*") {
             let _ = cpu_ticks(&text);
-            let _ = rss_kib(&text);
+            let _ = kib_of(&text, "VmRSS:");
         }
     }
 }
