@@ -63,7 +63,7 @@ fn a_timed_recording_goes_on_after_a_crash_and_ends_on_time() {
     let mut recording = Recording::again(&testbox, "camera0", &recording.name);
     let info = wait_for("it ends", || {
         let info = recording.info();
-        info["end_reason"].is_string().then_some(info)
+        info["reason"].is_string().then_some(info)
     });
     println!("{info}");
     assert!(recording.has_ended());
@@ -88,7 +88,7 @@ fn a_timed_recording_whose_end_was_missed_is_closed_at_start() {
     testbox.start_again();
     let mut recording = Recording::again(&testbox, "camera0", &recording.name);
     let info = recording.info();
-    assert_eq!(info["end_reason"], "ended_while_down", "{info}");
+    assert_eq!(info["reason"], "ended_while_down", "{info}");
     assert!(recording.has_ended());
     Footage::read(&recording.folder);
 }
@@ -105,7 +105,7 @@ fn after_three_starts_in_five_minutes_the_recording_is_left_closed_with_an_alert
         crashes += 1;
         recording = Recording::again(&testbox, "camera0", &recording.name);
         let info = recording.info();
-        if info["end_reason"].is_string() {
+        if info["reason"].is_string() {
             break info;
         }
         assert!(crashes < 4, "it still goes on after {crashes} crashes: {info}");
@@ -113,7 +113,7 @@ fn after_three_starts_in_five_minutes_the_recording_is_left_closed_with_an_alert
     };
     println!("closed after {crashes} crashes: {info}");
     assert!(crashes >= 2, "a single crash must not end it");
-    assert_eq!(info["end_reason"], "restart_loop", "{info}");
+    assert_eq!(info["reason"], "restart_loop", "{info}");
     assert!(recording.has_ended(), "it goes on");
     assert!(testbox.log().contains("restart_loop"), "no alert");
     Footage::read(&recording.folder);
@@ -235,7 +235,7 @@ fn step(by: i64) {
     });
     let info = wait_within(Duration::from_secs(60), "it ends", || {
         let info = recording.info();
-        info["end_reason"].is_string().then_some(info)
+        info["reason"].is_string().then_some(info)
     });
     println!("{info}");
     let notes = info["notes"].to_string();
