@@ -135,6 +135,9 @@ pub fn repack(source: Secret) -> Plan {
         "0.5",
         "-fflags",
         "nobuffer",
+        // The rate is not needed for copying, and counting frames for it takes 20 of them.
+        "-fpsprobesize",
+        "0",
         "-rtsp_transport",
         "tcp",
         "-allowed_media_types",

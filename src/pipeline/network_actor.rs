@@ -37,6 +37,8 @@ struct NetworkActor {
     probes: (mpsc::Sender<bool>, mpsc::Receiver<bool>),
     repack: Option<Repack>,
     repack_ready: Option<mpsc::Receiver<()>>,
+    /// The path whose pull stands in MediaMTX since we put it there.
+    pulling: Option<String>,
     /// What MediaMTX last said of the pulled path.
     last: Option<PathState>,
     live_since_us: Option<i64>,
@@ -92,6 +94,7 @@ pub(super) fn start(
         probes: mpsc::channel(1),
         repack: None,
         repack_ready: None,
+        pulling: None,
         last: None,
         live_since_us: None,
         problem: Some("it has not answered yet".into()),
@@ -132,19 +135,32 @@ impl NetworkActor {
         loop {
             self.show();
             let attempting = matches!(self.machine.link(), Link::Attempting(_));
+            let live = matches!(self.machine.link(), Link::Live(..));
             let pulled = self.pulled_path();
             let news = tokio::select! {
                 () = stop.cancelled() => News::Stop,
                 order = self.orders.recv() => News::Order(order),
                 Ok(()) = server.changed() => News::Server(server.borrow_and_update().running),
-                Ok(()) = paths.changed(), if !attempting => News::Seen(paths.borrow_and_update().get(&pulled).cloned()),
+                Ok(()) = paths.changed(), if !attempting => {
+                    let state = paths.borrow_and_update().get(&pulled).cloned();
+                    if live && !state.as_ref().is_some_and(|path| path.ready) {
+                        // The list may be older than the answer that told us it is ready.
+                        match self.parts.mediamtx.fetch_path(&pulled).await {
+                            Ok(state) => News::Seen(state),
+                            Err(_) => News::Tick,
+                        }
+                    } else {
+                        News::Seen(state)
+                    }
+                }
                 _ = look.tick(), if attempting => {
                     match self.parts.mediamtx.fetch_path(&pulled).await {
                         Ok(state) => News::Seen(state),
                         Err(_) => News::Tick,
                     }
                 }
-                Ok((path, why)) = failures.recv(), if attempting => {
+                // Taken at once even while nothing is tried: an old refusal must not end a new attempt.
+                Ok((path, why)) = failures.recv() => {
                     if path == pulled { News::Failed(why) } else { News::Tick }
                 }
                 Some(ok) = self.probes.1.recv() => News::Probed(ok),
@@ -162,6 +178,7 @@ impl NetworkActor {
                 News::Order(Some(_)) => {}
                 News::Server(running) => {
                     if !running {
+                        self.pulling = None;
                         self.parts.recordings.fault(self.def.id, GapCause::MediamtxExited);
                     }
                     self.take(Event::Server(running)).await;
@@ -202,15 +219,21 @@ impl NetworkActor {
     }
 
     async fn refused(&mut self, why: &str) {
+        if !matches!(self.machine.link(), Link::Attempting(_)) {
+            return;
+        }
         let login = why.contains("401") || why.contains("403");
-        self.problem = Some(if login {
-            "the camera refuses the user name or password; correct camera.source".into()
+        let problem = if login {
+            "the camera refuses the user name or password; correct camera.source"
         } else if why.contains("404") {
             "the camera answers, but has no stream at this path; correct camera.source or start its stream"
-                .into()
         } else {
-            "the camera does not deliver its stream".into()
-        });
+            "the camera does not deliver its stream"
+        };
+        if self.problem.as_deref() != Some(problem) {
+            tracing::warn!(camera = %self.def.id, "{problem}");
+            self.problem = Some(problem.into());
+        }
         self.take(Event::Refused { login }).await;
     }
 
@@ -301,23 +324,31 @@ impl NetworkActor {
         let public = self.def.id.to_string();
         let source = PathSource::Pull { url: Secret::new(self.url.expose().as_str()) };
         let media = &self.parts.mediamtx;
+        let stands = self.pulling.as_ref() == Some(&pulled);
         let outcome = async {
+            if stands {
+                // Unchanged it would wait for its pause to end. A pull that is new connects by
+                // itself; replacing it too would be a second log-in at the camera.
+                return media.replace_path(&pulled).await;
+            }
             if pulled == public {
-                media.set_source(&public, source).await?;
+                media.set_source(&public, source).await
             } else {
                 media.set_source(&public, PathSource::Publisher).await?;
-                media.put_path(PathSpec { name: pulled.clone(), source, record: None }).await?;
+                media.put_path(PathSpec { name: pulled.clone(), source, record: None }).await
             }
-            // Standing there unchanged it would wait for its pause to end.
-            media.replace_path(&pulled).await
         };
-        if let Err(error) = outcome.await {
-            tracing::error!(camera = public, "cannot be pulled: {}", error.chain());
-            self.problem = Some(error.message().to_owned());
+        match outcome.await {
+            Ok(()) => self.pulling = Some(pulled),
+            Err(error) => {
+                tracing::error!(camera = public, "cannot be pulled: {}", error.chain());
+                self.problem = Some(error.message().to_owned());
+            }
         }
     }
 
     async fn park(&mut self) {
+        self.pulling = None;
         let pulled = self.pulled_path();
         let media = &self.parts.mediamtx;
         let outcome = if pulled == self.def.id.to_string() {

@@ -158,6 +158,6 @@ proptest! {
             if m.repack == (Repack::On { up: false }) { let r = m.repack_run; m.step(at(now), Event::RepackUp(r)); }
         }
         prop_assert!(matches!(m.link(), Link::Live(..)), "{m:?}");
-        prop_assert!(m.strips_sound() == false || m.repack_is_up(), "{m:?}");
+        prop_assert!(!m.strips_sound() || m.repack_is_up(), "{m:?}");
     }
 }
