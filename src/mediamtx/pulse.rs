@@ -1,4 +1,4 @@
-//! Whether MediaMTX is alive, decided from its answers to one probe a second.
+//! Whether MediaMTX is alive, decided from its answers to two probes a second.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ pub(super) enum Beat {
     Dead,
 }
 
-/// Counts missed answers. A stopped process is found after at most 5 s: a second until the next
-/// probe, three time-outs and two pauses between.
+/// Counts missed answers. A stopped process is found after at most 3.1 s: half a second until the next
+/// probe, three time-outs and two pauses between. A recording may miss 3 s and a keyframe interval.
 #[derive(Debug)]
 pub(super) struct Pulse {
     next: Mono,
@@ -25,8 +25,8 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// How long one probe waits. An answer takes 2 ms; a box whose disk and cores are busy may need more.
-    pub(super) const TIME_OUT: Duration = Duration::from_millis(1200);
-    const EVERY: Duration = Duration::from_secs(1);
+    pub(super) const TIME_OUT: Duration = Duration::from_millis(800);
+    const EVERY: Duration = Duration::from_millis(500);
     const MISSES: u32 = 3;
 
     pub(super) fn new(now: Mono) -> Self {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_misses_in_a_row_end_it_within_six_seconds() {
+    fn three_misses_in_a_row_end_it_soon_enough_for_a_recording() {
         let start = Mono(0);
         let mut pulse = Pulse::new(start);
         let found = loop {
@@ -66,7 +66,7 @@ mod tests {
                 break now;
             }
         };
-        assert!(found.since(start) <= Duration::from_secs(6), "{found:?}");
+        assert!(found.since(start) <= Duration::from_millis(3200), "{found:?}");
     }
 
     #[test]
