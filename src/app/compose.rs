@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::{AccessFlags, access};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -80,6 +81,12 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     )?;
     let notices = Notices::new();
     let roster = camera::roster(settings, &store).await?;
+    if !can_run(&settings.ffmpeg.binary) {
+        tracing::error!(
+            "ffmpeg.binary: the program {} was not found or may not be run; cameras that need it will not work",
+            settings.ffmpeg.binary.display()
+        );
+    }
     let recordings = Recordings::open(RecordingsOptions {
         data_dir: data.root().to_owned(),
         store: store.clone(),
@@ -165,6 +172,16 @@ fn media_options(settings: &Settings, data: &DataDir, paths: Vec<PathSpec>) -> R
         exe: own_program()?,
         paths,
     })
+}
+
+/// Whether a program is there: by its path, or by its name somewhere in PATH.
+fn can_run(program: &Path) -> bool {
+    let runs = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
+    if program.components().count() > 1 {
+        return runs(program);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
 }
 
 /// Our own program, for MediaMTX's hook.

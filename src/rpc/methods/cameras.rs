@@ -39,6 +39,9 @@ pub(super) struct FullStatus {
     camera: Camera,
     metrics: Metrics,
     capabilities: Formats,
+    /// Ours: why it does not work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -81,7 +84,8 @@ pub(super) fn status(call: &Call, Device(id): Device) -> Result<FullStatus> {
     };
     let capabilities =
         Formats { formats: view.formats.clone(), resolutions: view.resolutions.iter().map(size).collect() };
-    Ok(FullStatus { camera: camera(call, view), metrics, capabilities })
+    let problem = view.problem.clone();
+    Ok(FullStatus { camera: camera(call, view), metrics, capabilities, problem })
 }
 
 pub(super) fn capabilities(call: &Call, Device(id): Device) -> Result<Capabilities> {
