@@ -15,7 +15,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::footage::{self, Footage, now_ms};
+use common::footage::{self, Footage};
 use common::loopdisk::Disk;
 use common::recording::Recording;
 use common::{Setup, TestBox, process, turn, wait_for};
@@ -30,7 +30,7 @@ fn small() -> Setup {
 /// The disk as a power cut left it.
 struct Cut {
     image: PathBuf,
-    /// The latest moment of which it may be.
+    /// When.
     at_ms: u64,
 }
 
@@ -64,8 +64,8 @@ impl Scene {
 
     fn cut(&self, number: usize) -> Cut {
         let image = self.cuts.path().join(format!("{number}.img"));
-        self.disk.cut(&image).unwrap();
-        Cut { image, at_ms: now_ms() }
+        let at_ms = self.disk.cut(&image).unwrap();
+        Cut { image, at_ms }
     }
 
     /// Pulls the plug for good, and lets the machine breathe while the copies are looked at.

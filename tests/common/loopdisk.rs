@@ -69,12 +69,15 @@ impl Disk {
     }
 
     /// What the disk would hold if the power failed now, as a file. The copy is of one moment: it is
-    /// taken again until nothing that was copied has changed meanwhile (about 15 ms a try).
-    pub fn cut(&self, copy: &Path) -> Result<(), String> {
+    /// taken again until nothing that was copied has changed meanwhile (about 15 ms a try). Answers
+    /// with when that was, as the squares say time: the start of the copying, whose own load slows
+    /// down what comes after.
+    pub fn cut(&self, copy: &Path) -> Result<u64, String> {
         for _ in 0..200 {
+            let now = super::footage::now_ms();
             must("cp", &["--sparse=always", &self.image.to_string_lossy(), &copy.to_string_lossy()])?;
             if run("cmp", &["-s", &self.image.to_string_lossy(), &copy.to_string_lossy()]).status.success() {
-                return Ok(());
+                return Ok(now);
             }
         }
         Err("the disk is written to without a pause of 30 ms".into())
