@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(
             plan.printable(),
             "ffmpeg -hide_banner -nostdin -nostats -loglevel error -progress pipe:1 -stats_period 0.5 \
-             -fflags nobuffer -rtsp_transport tcp -allowed_media_types video -i <camera> -map 0:v:0 \
+             -fflags nobuffer -fpsprobesize 0 -rtsp_transport tcp -allowed_media_types video -i <camera> -map 0:v:0 \
              -c copy -an -flush_packets 1 -f rtsp -rtsp_transport tcp -pkt_size 1452 <mediamtx>"
         );
         assert!(plan.input().is_none());
