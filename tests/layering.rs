@@ -31,37 +31,32 @@ fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Rooms that a text names in a path of this crate, comments left out. Knows `crate::room`,
-/// `crate::{room, other::x}` and the same through the library's name.
+/// `crate::{room, other::x}`.
 fn imported(text: &str) -> BTreeSet<String> {
     let code: String =
         text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut found = BTreeSet::new();
-    for root in ["crate::", "fieldcam::"] {
-        for (at, _) in code.match_indices(root) {
-            let rest = &code[at + root.len()..];
-            match rest.strip_prefix('{') {
-                None => {
-                    found.insert(name_at(rest));
+    for (at, root) in code.match_indices("crate::") {
+        let rest = &code[at + root.len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            found.insert(name_at(rest));
+            continue;
+        };
+        let mut depth = 1;
+        let mut expect = true;
+        for (i, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => expect = true,
+                c if expect && c.is_ascii_lowercase() => {
+                    found.insert(name_at(&group[i..]));
+                    expect = false;
                 }
-                Some(group) => {
-                    let mut depth = 1;
-                    let mut expect = true;
-                    for (i, c) in group.char_indices() {
-                        match c {
-                            '{' => depth += 1,
-                            '}' => depth -= 1,
-                            ',' if depth == 1 => expect = true,
-                            c if expect && c.is_ascii_lowercase() => {
-                                found.insert(name_at(&group[i..]));
-                                expect = false;
-                            }
-                            _ => {}
-                        }
-                        if depth == 0 {
-                            break;
-                        }
-                    }
-                }
+                _ => {}
+            }
+            if depth == 0 {
+                break;
             }
         }
     }
