@@ -136,7 +136,13 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     let endpoints = EndpointsFile::new(server, pages, &mediamtx.endpoints());
     endpoints.write(&data.run())?;
     let stop = background.stop().clone();
-    background.spawn("systemd watchdog", systemd::watchdog(stop.clone(), || true));
+    let heart = parts.store.clone();
+    background.spawn("systemd watchdog", async move {
+        // The database is what everything else waits for in the end.
+        let beats = || async { heart.setting("heartbeat").await.is_ok() };
+        systemd::watchdog(stop, beats).await;
+    });
+    let stop = background.stop().clone();
     // The lock on the data directory is held until the last phase stops.
     background.spawn("data directory", hold(data, stop));
     announce(&endpoints, started);

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::base::Mono;
 use crate::camera::CameraDef;
 use crate::capture::{Fanout, SourceEvent, TestPlan, TestSource};
-use crate::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec};
+use crate::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec, Prepared};
 use crate::recording::GapCause;
 
 use super::Parts;
@@ -41,6 +41,8 @@ pub(super) struct LocalActor {
 pub(super) struct Children {
     source: Option<Run<TestSource, SourceEvent>>,
     encoder: Option<Run<Encoder, EncoderEvent>>,
+    /// An FFmpeg that is loaded and waits: most of a cold start is over before anybody asks.
+    spare: Option<Prepared>,
     /// Tells that the path of this run can be read; dropping it ends the looking.
     ready: Option<(u64, mpsc::Receiver<()>)>,
     problem: Option<String>,
@@ -106,6 +108,7 @@ impl LocalActor {
         self.take(Event::Server(running)).await;
         let recording = wanted.borrow_and_update().contains(&self.def.id);
         self.take(Event::Recording(recording)).await;
+        self.prepare_spare().await;
         loop {
             self.show();
             if stopping && self.machine.at_rest() {
@@ -228,6 +231,7 @@ impl LocalActor {
             tracing::info!(camera = %self.def.id, "stream can be read {after:?} after the encoder's start");
         }
         self.take(Event::EncoderUp(run)).await;
+        self.prepare_spare().await;
     }
 
     /// Steps the machine and carries out what it wants; a start that fails is its next event.
@@ -290,14 +294,12 @@ impl LocalActor {
         let (sender, events) = mpsc::channel(8);
         let name = self.def.id.to_string();
         let parts = &self.parts;
-        let consumer = self.fanout.subscribe(format!("encoder {name}"), ENCODER_QUEUE);
-        let spec = EncoderSpec {
-            name: name.clone(),
-            ffmpeg: parts.ffmpeg.clone(),
-            plan: self.encoder_plan.plan(),
-            publish: parts.mediamtx.publish_url(&name),
+        let prepared = match self.children.spare.take().and_then(alive) {
+            Some(spare) => Ok(spare),
+            None => Encoder::prepare(self.encoder_spec(), &parts.spawner, &parts.group).await,
         };
-        match Encoder::start(spec, Some(consumer), &parts.spawner, &parts.group, sender).await {
+        let consumer = self.fanout.subscribe(format!("encoder {name}"), Encoder::QUEUE);
+        match prepared.map(|encoder| encoder.start(Some(consumer), &parts.group, sender)) {
             Ok(child) => {
                 let pid = child.pid();
                 self.children.encoder =
@@ -312,6 +314,27 @@ impl LocalActor {
                 self.children.problem = Some(error.message().to_owned());
                 false
             }
+        }
+    }
+
+    fn encoder_spec(&self) -> EncoderSpec {
+        let name = self.def.id.to_string();
+        EncoderSpec {
+            ffmpeg: self.parts.ffmpeg.clone(),
+            plan: self.encoder_plan.plan(),
+            publish: self.parts.mediamtx.publish_url(&name),
+            name,
+        }
+    }
+
+    /// Loads an FFmpeg for the next start, first or after a fault.
+    async fn prepare_spare(&mut self) {
+        if self.children.spare.is_some() {
+            return;
+        }
+        match Encoder::prepare(self.encoder_spec(), &self.parts.spawner, &self.parts.group).await {
+            Ok(spare) => self.children.spare = Some(spare),
+            Err(error) => tracing::warn!(camera = %self.def.id, "no encoder in waiting: {}", error.chain()),
         }
     }
 
@@ -352,8 +375,9 @@ impl LocalActor {
     }
 }
 
-/// Frames that may wait for the encoder: half a second at 30 a second, for one that is just starting.
-const ENCODER_QUEUE: usize = 16;
+fn alive(mut spare: Prepared) -> Option<Prepared> {
+    spare.is_alive().then_some(spare)
+}
 
 async fn next_event<T, E>(run: &mut Option<Run<T, E>>) -> E {
     if let Some(run) = run

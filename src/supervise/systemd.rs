@@ -26,15 +26,18 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Feeds systemd's watchdog at a third of its period, as long as `alive` answers true; returns at
-/// once when there is no watchdog.
-pub async fn watchdog(stop: CancellationToken, mut alive: impl FnMut() -> bool) {
+/// Feeds systemd's watchdog at a third of its period, as long as `alive` answers true within that
+/// third; returns at once when there is no watchdog.
+pub async fn watchdog<F: Future<Output = bool>>(stop: CancellationToken, alive: impl Fn() -> F) {
     let Some(period) = sd_notify::watchdog_enabled() else { return };
-    let mut tick = tokio::time::interval((period / 3).max(Duration::from_millis(100)));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => if alive() { tell(&[NotifyState::Watchdog]) },
+    let third = (period / 3).max(Duration::from_millis(100));
+    let mut tick = tokio::time::interval(third);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        if tokio::time::timeout(third, alive()).await == Ok(true) {
+            tell(&[NotifyState::Watchdog]);
+        } else {
+            tracing::error!("a part of the daemon hangs; systemd's watchdog is not fed");
         }
     }
 }
