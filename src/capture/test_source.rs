@@ -22,6 +22,8 @@ use super::pattern::TestPlan;
 const BUFFERS: usize = 48;
 /// A source that gives nothing for this long is silent.
 const SILENCE: Duration = Duration::from_secs(2);
+/// The least time between two frames of a source.
+const APART: Duration = Duration::from_millis(1);
 const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// Whether this box cannot draw text (no font, or an FFmpeg without drawtext); said once.
@@ -158,6 +160,7 @@ impl Runner {
         let mut parser = MpjpegParser::new(FramePool::new(BUFFERS));
         let mut chunk = vec![0u8; 64 << 10];
         let mut sequence = 0u64;
+        let mut captured = Mono::default();
         let mut last = Mono::now();
         let mut flowing = false;
         let mut told_silent = false;
@@ -181,10 +184,13 @@ impl Runner {
             }
             let before = sequence;
             let outcome = parser.push(&chunk[..size], Mono::now(), |part| {
+                // After a busy moment one read brings several pictures; each needs a time of its own,
+                // or the encoder's stream would have to leave all but one out.
+                captured = part.arrived.max(captured + APART);
                 self.fanout.publish(Frame {
                     data: part.data,
                     format: FrameFormat::Mjpeg,
-                    captured: part.arrived,
+                    captured,
                     sequence,
                     width: self.plan.width,
                     height: self.plan.height,
@@ -290,6 +296,23 @@ mod tests {
             assert!(is_about_text(words), "{words}");
         }
         assert!(!is_about_text("Error opening output files: No space left on device"));
+    }
+
+    #[tokio::test]
+    async fn no_two_frames_have_the_same_time() {
+        let mut rig = rig();
+        let mut consumer = rig.fanout.subscribe("test", 100);
+        // Small pictures at a high rate: several come with one read.
+        let small = TestPlan { width: 160, height: 120, ..plan(120) };
+        let source = rig.start("ffmpeg", small).await.unwrap();
+        assert_eq!(next(&mut rig.events).await, SourceEvent::FirstFrame);
+        let mut last = Mono::default();
+        for _ in 0..90 {
+            let frame = tokio::time::timeout(Duration::from_secs(30), consumer.next()).await.unwrap();
+            assert!(frame.captured >= last + APART);
+            last = frame.captured;
+        }
+        source.stop().await;
     }
 
     #[tokio::test]
