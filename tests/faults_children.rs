@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use common::footage::now_ms;
 use common::process::Process;
 use common::recording::Recording;
-use common::{Setup, TestBox, footage, turn, wait_for, wait_within};
+use common::{Client, Setup, TestBox, footage, turn, wait_for, wait_within};
 use nix::sys::signal::Signal::{self, SIGKILL, SIGSTOP, SIGTERM};
+use serde_json::json;
 
 /// Seconds that may be lost of what was captured before a fault.
 const LOST: f64 = 2.0;
@@ -33,14 +34,24 @@ enum Victim {
     Source,
 }
 
+const ALL: [Victim; 3] = [Victim::MediaMtx, Victim::Encoder, Victim::Source];
+
 impl Victim {
-    fn find(self, testbox: &TestBox) -> Option<Process> {
+    fn find(self, testbox: &TestBox, client: &mut Client) -> Option<Process> {
+        // One more FFmpeg is kept loaded for the next start: the box tells which one publishes.
+        let status = client.ok("get_stream_status", json!({ "device": "camera0" }));
+        let publishing = status["ffmpeg_process"]["pid"].as_u64().unwrap_or(0) as u32;
         let is = |p: &Process| match self {
             Victim::MediaMtx => p.name == "mediamtx",
-            Victim::Encoder => p.name == "ffmpeg" && p.command.contains("rtsp://"),
+            Victim::Encoder => p.pid == publishing,
             Victim::Source => p.name == "ffmpeg" && p.command.contains("mpjpeg"),
         };
         testbox.children().into_iter().find(|p| is(p))
+    }
+
+    #[track_caller]
+    fn wait(self, testbox: &TestBox, client: &mut Client) -> Process {
+        wait_for(&format!("{self:?} runs"), || self.find(testbox, client))
     }
 }
 
@@ -51,10 +62,12 @@ fn fault(victim: Victim, signal: Signal) {
     let mut recording = Recording::start(&testbox, "camera0", 0);
     recording.wait_seconds(3);
 
-    let before = wait_for("the child runs", || victim.find(&testbox));
+    let before = victim.wait(&testbox, &mut recording.client);
     let at = now_ms();
     before.signal(signal);
-    let after = wait_for("another one runs", || victim.find(&testbox).filter(|p| p.pid != before.pid));
+    let after = wait_for("another one runs", || {
+        victim.find(&testbox, &mut recording.client).filter(|p| p.pid != before.pid)
+    });
     wait_for("the first one is gone", || (!before.alive()).then_some(()));
     recording.wait_more(4);
     assert!(after.alive(), "{after:?} has ended again");
@@ -107,13 +120,34 @@ fn a_frozen_test_source_is_replaced_and_the_recording_goes_on() {
 }
 
 #[test]
+fn an_encoder_comes_back_even_when_the_one_kept_for_it_has_died() {
+    let _turn = turn::take();
+    let testbox = small().start();
+    let mut recording = Recording::start(&testbox, "camera0", 0);
+    recording.wait_seconds(2);
+    let publishing = Victim::Encoder.wait(&testbox, &mut recording.client);
+    let encoders = |p: &Process| p.name == "ffmpeg" && !p.command.contains("mpjpeg");
+    let both: Vec<_> = testbox.children().into_iter().filter(encoders).collect();
+    let at = now_ms();
+    // The spare one first.
+    both.iter().filter(|p| p.pid != publishing.pid).for_each(|p| p.signal(SIGKILL));
+    publishing.signal(SIGKILL);
+    recording.wait_more(4);
+    let hole = recording.stop().hole(at);
+    println!("{} encoders killed: lost {:.2} s, gap {:.2} s", both.len(), hole.lost, hole.gap);
+    assert!(hole.lost <= LOST && hole.gap <= GAP, "{hole:?}");
+}
+
+#[test]
 fn no_child_dies_in_30_idle_seconds() {
     let _turn = turn::take();
     let testbox = small().env("CAMERAS__KEEP_WARM", "true").start();
-    let family = wait_for("MediaMTX, the source and the encoder run", || {
-        let all = [Victim::MediaMtx, Victim::Source, Victim::Encoder].map(|v| v.find(&testbox));
-        all.into_iter().collect::<Option<Vec<_>>>()
-    });
+    let mut client = testbox.login("viewer");
+    for victim in ALL {
+        victim.wait(&testbox, &mut client);
+    }
+    let family = testbox.children();
+    println!("{} children", family.len());
     let until = Instant::now() + Duration::from_secs(30);
     wait_within(Duration::from_secs(60), "30 s pass", || {
         for child in &family {
@@ -129,9 +163,8 @@ fn nothing_outlives_a_killed_daemon_not_even_a_frozen_child() {
     let mut testbox = small().start();
     let mut recording = Recording::start(&testbox, "camera0", 0);
     recording.wait_seconds(1);
-    for victim in [Victim::MediaMtx, Victim::Encoder, Victim::Source] {
-        wait_for("the child runs", || victim.find(&testbox)).signal(SIGSTOP);
-    }
+    let family = ALL.map(|victim| victim.wait(&testbox, &mut recording.client));
+    family.iter().for_each(|child| child.signal(SIGSTOP));
     // Waits until its children are gone, and fails when they stay.
     testbox.kill();
 }
@@ -158,7 +191,7 @@ fn a_second_signal_ends_at_once() {
     let _turn = turn::take();
     let mut testbox = small().start();
     // A MediaMTX that does not answer keeps the first signal busy.
-    wait_for("MediaMTX runs", || Victim::MediaMtx.find(&testbox)).signal(SIGSTOP);
+    testbox.child("mediamtx").signal(SIGSTOP);
     testbox.signal(SIGTERM);
     let handled = |signal: Signal| {
         let status = std::fs::read_to_string(format!("/proc/{}/status", testbox.pid())).unwrap_or_default();

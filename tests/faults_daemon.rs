@@ -151,7 +151,7 @@ fn a_folder_that_refuses_writing_for_8_s_is_an_error_and_the_recording_goes_on()
         Ok(guard) => guard,
         Err(why) => return eprintln!("left out: {why}"),
     };
-    testbox.wait_log("does not grow");
+    testbox.wait_log("recording.error");
     wait_for("8 s pass", || (now_ms() >= at + TROUBLE.as_millis() as u64).then_some(()));
     drop(immutable);
     let over = now_ms();
@@ -181,7 +181,7 @@ fn a_camera_silent_for_8_s_is_an_error_and_the_recording_goes_on() {
     recording.wait_seconds(3);
     let at = now_ms();
     camera.freeze_publisher(true);
-    testbox.wait_log("does not grow");
+    testbox.wait_log("recording.error");
     wait_for("8 s pass", || (now_ms() >= at + TROUBLE.as_millis() as u64).then_some(()));
     camera.freeze_publisher(false);
     let over = now_ms();
