@@ -171,7 +171,8 @@ impl Network {
 
     fn seen(&mut self, now: Mono, ready: bool, bytes: u64, sound: bool, out: &mut Vec<Action>) {
         match self.link {
-            Link::Attempting(_) if ready => {
+            // A session without a byte is no picture: such a camera would be found and lost for ever.
+            Link::Attempting(_) if ready && bytes > 0 => {
                 self.login.reset();
                 self.refusals = 0;
                 self.link = Link::Live(bytes, now);

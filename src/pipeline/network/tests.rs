@@ -39,6 +39,20 @@ fn a_lost_camera_is_tried_as_soon_as_its_port_answers() {
 }
 
 #[test]
+fn a_camera_that_answers_without_sending_is_not_live() {
+    let mut m = Network::new(false, false);
+    play(
+        &mut m,
+        &[
+            (0, Event::Server(true), &[Action::Pull]),
+            (100, seen(true, 0), &[]),
+            (900, seen(true, 0), &[]),
+            (1000, seen(true, 700), &[Action::Back]),
+        ],
+    );
+}
+
+#[test]
 fn a_refused_password_is_tried_ever_more_rarely() {
     let mut m = Network::new(false, false);
     m.step(at(0), Event::Server(true));
