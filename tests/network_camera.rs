@@ -59,7 +59,7 @@ fn a_camera_is_listed_as_it_is_and_watched_through_the_box() {
     let camera = RtspCamera::start(H264);
     let testbox = with(&camera, "").start();
     let mut client = testbox.login("viewer");
-    let row = connected(&mut client);
+    connected(&mut client);
     let formats = &client.ok("get_camera_capabilities", json!({ "device": "camera0" }))["formats"];
     assert!(formats.to_string().contains("H264"), "{formats}");
 
