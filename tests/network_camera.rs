@@ -26,13 +26,13 @@ fn with(camera: &RtspCamera, more: &str) -> Setup {
     Setup::new().cameras(0).toml(&camera.section(more))
 }
 
-/// Waits until `camera0` is listed as connected; answers with its row.
+/// Waits until `camera0` is listed as connected, with its real size.
 #[track_caller]
-fn connected(client: &mut Client) -> Value {
+fn connected(client: &mut Client) {
     wait_for("camera0 is connected", || {
         let row = client.ok("get_camera_status", json!({ "device": "camera0" }));
-        (row["status"] == "CONNECTED" && row["resolution"] == "320x180").then_some(row)
-    })
+        (row["status"] == "CONNECTED" && row["resolution"] == "320x180").then_some(())
+    });
 }
 
 #[track_caller]
@@ -60,6 +60,10 @@ fn a_camera_is_listed_as_it_is_and_watched_through_the_box() {
     let testbox = with(&camera, "").start();
     let mut client = testbox.login("viewer");
     connected(&mut client);
+    wait_for("its rate was counted", || {
+        let row = client.ok("get_camera_status", json!({ "device": "camera0" }));
+        (row["fps"] == 15).then_some(())
+    });
     let formats = &client.ok("get_camera_capabilities", json!({ "device": "camera0" }))["formats"];
     assert!(formats.to_string().contains("H264"), "{formats}");
 

@@ -404,6 +404,8 @@ impl NetworkActor {
         let known = self.view.borrow();
         view.width = known.width;
         view.height = known.height;
+        view.fps = known.fps;
+        view.fps_options = known.fps_options.clone();
         view.formats = known.formats.clone();
         view.resolutions = known.resolutions.clone();
         view.validation =
@@ -412,6 +414,11 @@ impl NetworkActor {
         if live {
             view.status = CameraStatus::Connected;
             view.validation = Validation::Confirmed;
+            let fps = self.stills.fps();
+            if fps > 0 {
+                view.fps = fps;
+                view.fps_options = vec![fps];
+            }
             if let Some(track) = self.video() {
                 if let (Some(width), Some(height)) = (track.width, track.height) {
                     (view.width, view.height) = (width, height);

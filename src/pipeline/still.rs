@@ -56,6 +56,11 @@ impl Stills {
         }
     }
 
+    /// Frames a second of a network camera; 0 while unknown.
+    pub fn fps(&self) -> u32 {
+        self.reader().map_or(0, |reader| reader.fps())
+    }
+
     /// How many of the readers that MediaMTX counts are ours.
     pub fn own_readers(&self) -> u32 {
         u32::from(self.reader().is_some_and(|reader| reader.latest().is_some()))

@@ -1,5 +1,6 @@
 //! Our own reader of a network camera off MediaMTX on loopback: it keeps the newest keyframe.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub struct Keyframes {
     stop: CancellationToken,
     newest: watch::Receiver<Option<Keyframe>>,
     trouble: Arc<Mutex<Option<String>>>,
+    fps: Arc<AtomicU32>,
 }
 
 impl Keyframes {
@@ -48,7 +50,14 @@ impl Keyframes {
         let stop = group.stop().child_token();
         let (sender, newest) = watch::channel(None);
         let trouble = Arc::default();
-        let reader = Reader { name: name.to_owned(), url, sender, trouble: Arc::clone(&trouble) };
+        let fps = Arc::default();
+        let reader = Reader {
+            name: name.to_owned(),
+            url,
+            sender,
+            trouble: Arc::clone(&trouble),
+            fps: Arc::clone(&fps),
+        };
         let token = stop.clone();
         group.spawn(format!("keyframes {name}"), async move {
             tokio::select! {
@@ -57,7 +66,7 @@ impl Keyframes {
                 () = reader.run() => {}
             }
         });
-        Self { stop, newest, trouble }
+        Self { stop, newest, trouble, fps }
     }
 
     /// The newest keyframe; none while the camera is not live.
@@ -72,6 +81,11 @@ impl Keyframes {
         there.ok()?.ok()?.clone()
     }
 
+    /// Frames a second, rounded, over the newest group of pictures; 0 before there was a whole one.
+    pub fn fps(&self) -> u32 {
+        self.fps.load(Ordering::Relaxed)
+    }
+
     /// Why there is none, for the log.
     pub fn trouble(&self) -> Option<String> {
         lock(&self.trouble).clone()
@@ -84,11 +98,35 @@ impl Drop for Keyframes {
     }
 }
 
+/// Counts the frames of a group of pictures against the RTP clock of video.
+#[derive(Default)]
+struct Group90k {
+    start: Option<i64>,
+    frames: u32,
+}
+
+impl Group90k {
+    /// The marker ends a frame.
+    fn packet(&mut self, mark: bool) {
+        self.frames = self.frames.saturating_add(u32::from(mark));
+    }
+
+    /// A keyframe is whole: the rate of the group that it ends.
+    fn keyframe(&mut self, time: i64) -> Option<u32> {
+        let frames = i64::from(std::mem::take(&mut self.frames));
+        let took = time.saturating_sub(self.start.replace(time)?);
+        // Half a frame more: rounded, not cut.
+        let rate = frames.saturating_mul(90_000).saturating_add(took / 2).checked_div(took)?;
+        u32::try_from(rate).ok().filter(|rate| (1..=1000).contains(rate))
+    }
+}
+
 struct Reader {
     name: String,
     url: Secret,
     sender: watch::Sender<Option<Keyframe>>,
     trouble: Arc<Mutex<Option<String>>>,
+    fps: Arc<AtomicU32>,
 }
 
 impl Reader {
@@ -111,6 +149,7 @@ impl Reader {
             Err(_) => return "MediaMTX did not answer".to_owned(),
         };
         let codec = assembler.1;
+        let mut group = Group90k::default();
         loop {
             let item = match tokio::time::timeout(QUIET, session.next()).await {
                 Ok(Some(Ok(item))) => item,
@@ -121,7 +160,11 @@ impl Reader {
             let PacketItem::Rtp(packet) = item else { continue };
             let time = packet.timestamp().timestamp();
             let unit = assembler.0.push(time, packet.mark(), packet.loss() > 0, packet.payload());
+            group.packet(packet.mark());
             if let Some(data) = unit {
+                if let Some(fps) = group.keyframe(time) {
+                    self.fps.store(fps, Ordering::Relaxed);
+                }
                 backoff.reset();
                 let keyframe = Keyframe { codec, data: data.into(), arrived: Mono::now() };
                 self.sender.send_replace(Some(keyframe));
@@ -176,6 +219,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_a_whole_group() {
+        let mut group = Group90k::default();
+        group.packet(true);
+        assert_eq!(group.keyframe(1000), None);
+        for _ in 0..15 {
+            group.packet(false);
+            group.packet(true);
+        }
+        assert_eq!(group.keyframe(91_000), Some(15));
+        // A clock that stands still or goes back tells nothing.
+        group.packet(true);
+        assert_eq!(group.keyframe(91_000), None);
+        group.packet(true);
+        assert_eq!(group.keyframe(i64::MIN), None);
+    }
 
     #[test]
     fn the_password_leaves_the_url() {
