@@ -1,5 +1,7 @@
 //! Runs [`super::local`] for one camera in the frame path: carries out its actions, feeds it events.
 
+mod view;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -14,14 +16,16 @@ use crate::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec, Prepared};
 use crate::recording::GapCause;
 
 use super::Parts;
-use super::cameras::{Order, idle_stream};
-use super::local::{Action, Event, Local, Stage};
-use super::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
+use super::cameras::Order;
+use super::local::{Action, Event, Local};
+use super::view::CameraView;
 
 /// How often readers are counted while a stream runs.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
 /// How often a starting encoder's path is looked at; one look costs MediaMTX about 2 ms.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+pub(super) use view::first_view;
 
 /// The actor of one camera in the frame path.
 pub(super) struct LocalActor {
@@ -74,25 +78,6 @@ enum News {
     Wanted(bool),
     Count,
     Tick,
-}
-
-/// The view of a camera whose actor has not looked yet.
-pub(super) fn first_view(def: &CameraDef) -> CameraView {
-    CameraView {
-        id: def.id,
-        name: def.name.clone(),
-        status: CameraStatus::Connected,
-        width: def.width,
-        height: def.height,
-        fps: def.fps,
-        formats: vec!["MJPG".into()],
-        resolutions: vec![(def.width, def.height)],
-        fps_options: vec![def.fps],
-        validation: Validation::Confirmed,
-        stream: idle_stream(),
-        recording: false,
-        problem: None,
-    }
 }
 
 impl LocalActor {
@@ -336,42 +321,6 @@ impl LocalActor {
             Ok(spare) => self.children.spare = Some(spare),
             Err(error) => tracing::warn!(camera = %self.def.id, "no encoder in waiting: {}", error.chain()),
         }
-    }
-
-    /// Publishes what the rest of the program may know.
-    fn show(&mut self) {
-        let phase = match self.machine.encoder() {
-            Stage::Running(_) => StreamPhase::Active,
-            Stage::Stopping(_) => StreamPhase::Stopping,
-            Stage::Starting(_) => StreamPhase::Starting,
-            Stage::Waiting(_) => StreamPhase::Error,
-            Stage::Off if self.machine.wanted() && self.machine.failing() => StreamPhase::Error,
-            Stage::Off if self.machine.wanted() => StreamPhase::Starting,
-            Stage::Off => StreamPhase::Inactive,
-        };
-        let children = &mut self.children;
-        children.started_us = match phase {
-            StreamPhase::Inactive => None,
-            _ => children.started_us.or_else(|| Some(self.parts.clock.wall_us())),
-        };
-        let failing = self.machine.failing();
-        let mut view = first_view(&self.def);
-        view.status = if failing { CameraStatus::Error } else { CameraStatus::Connected };
-        view.problem = children.problem.clone().filter(|_| failing || phase == StreamPhase::Error);
-        let active = phase == StreamPhase::Active;
-        let stream = &mut view.stream;
-        stream.phase = phase;
-        stream.ready = active;
-        stream.held = self.machine.is_open();
-        stream.started_us = children.started_us;
-        stream.codec = active.then(|| "H264".into());
-        if let Some(encoder) = &children.encoder {
-            let uptime_s = Mono::now().since(encoder.since).as_secs();
-            stream.encoder = Some(EncoderView { pid: encoder.pid, uptime_s });
-            stream.frames_sent = children.frames;
-            (stream.fps, stream.bitrate) = (children.rate, children.bitrate);
-        }
-        self.view.send_replace(view);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Runs [`super::network`] for one network camera.
 
+mod view;
+
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -15,11 +17,11 @@ use crate::recording::GapCause;
 use crate::snapshot::{Codec, Keyframes};
 
 use super::Parts;
-use super::cameras::{Member, Order, idle_stream};
+use super::cameras::{Member, Order};
 use super::local_actor::{look_for, until};
 use super::network::{Action, Event, Link, Network};
 use super::still::Stills;
-use super::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
+use super::view::CameraView;
 
 /// How often a camera that connects is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -76,7 +78,7 @@ pub(super) fn start(
         unreachable!("the caller tells the kinds apart");
     };
     let stills = Stills::of_keyframes(parts.decoder.clone(), parts.snapshots.clone());
-    let (view, seen) = watch::channel(absent(&def));
+    let (view, seen) = watch::channel(view::absent(&def));
     let member = Member {
         def: def.clone(),
         orders: sender,
@@ -102,24 +104,6 @@ pub(super) fn start(
     };
     parts.group.spawn(format!("camera {}", member.def.id), actor.run());
     member
-}
-
-fn absent(def: &CameraDef) -> CameraView {
-    CameraView {
-        id: def.id,
-        name: def.name.clone(),
-        status: CameraStatus::Disconnected,
-        width: 0,
-        height: 0,
-        fps: 0,
-        formats: Vec::new(),
-        resolutions: Vec::new(),
-        fps_options: Vec::new(),
-        validation: Validation::None,
-        stream: idle_stream(),
-        recording: false,
-        problem: None,
-    }
 }
 
 impl NetworkActor {
@@ -395,60 +379,6 @@ impl NetworkActor {
                 false
             }
         }
-    }
-
-    fn show(&self) {
-        let mut view = absent(&self.def);
-        let live = matches!(self.machine.link(), Link::Live(..));
-        let readable = live && (!self.machine.strips_sound() || self.machine.repack_is_up());
-        let known = self.view.borrow();
-        view.width = known.width;
-        view.height = known.height;
-        view.fps = known.fps;
-        view.fps_options = known.fps_options.clone();
-        view.formats = known.formats.clone();
-        view.resolutions = known.resolutions.clone();
-        view.validation =
-            if known.validation == Validation::None { Validation::None } else { Validation::Disconnected };
-        drop(known);
-        if live {
-            view.status = CameraStatus::Connected;
-            view.validation = Validation::Confirmed;
-            let fps = self.stills.fps();
-            if fps > 0 {
-                view.fps = fps;
-                view.fps_options = vec![fps];
-            }
-            if let Some(track) = self.video() {
-                if let (Some(width), Some(height)) = (track.width, track.height) {
-                    (view.width, view.height) = (width, height);
-                    view.resolutions = vec![(width, height)];
-                }
-                view.formats = vec![track.codec.clone()];
-                view.stream.codec = Some(track.codec.clone());
-            }
-        } else {
-            view.problem = self.problem.clone();
-            if self.machine.refusals() > 0 && !matches!(self.machine.link(), Link::Off) {
-                view.status = CameraStatus::Error;
-            }
-        }
-        let stream = &mut view.stream;
-        stream.phase = if readable {
-            StreamPhase::Active
-        } else if live {
-            StreamPhase::Starting
-        } else {
-            StreamPhase::Inactive
-        };
-        stream.ready = readable;
-        stream.held = true;
-        stream.started_us = self.live_since_us;
-        stream.encoder = self
-            .repack
-            .as_ref()
-            .map(|r| EncoderView { pid: r.pid, uptime_s: Mono::now().since(r.since).as_secs() });
-        self.view.send_replace(view);
     }
 }
 

@@ -1,0 +1,65 @@
+//! What the rest of the program may know of a camera in the frame path.
+
+use super::LocalActor;
+use crate::base::Mono;
+use crate::camera::CameraDef;
+use crate::pipeline::cameras::idle_stream;
+use crate::pipeline::local::Stage;
+use crate::pipeline::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
+
+/// The view of a camera whose actor has not looked yet.
+pub(in crate::pipeline) fn first_view(def: &CameraDef) -> CameraView {
+    CameraView {
+        id: def.id,
+        name: def.name.clone(),
+        status: CameraStatus::Connected,
+        width: def.width,
+        height: def.height,
+        fps: def.fps,
+        formats: vec!["MJPG".into()],
+        resolutions: vec![(def.width, def.height)],
+        fps_options: vec![def.fps],
+        validation: Validation::Confirmed,
+        stream: idle_stream(),
+        recording: false,
+        problem: None,
+    }
+}
+
+impl LocalActor {
+    /// Publishes what the rest of the program may know.
+    pub(super) fn show(&mut self) {
+        let phase = match self.machine.encoder() {
+            Stage::Running(_) => StreamPhase::Active,
+            Stage::Stopping(_) => StreamPhase::Stopping,
+            Stage::Starting(_) => StreamPhase::Starting,
+            Stage::Waiting(_) => StreamPhase::Error,
+            Stage::Off if self.machine.wanted() && self.machine.failing() => StreamPhase::Error,
+            Stage::Off if self.machine.wanted() => StreamPhase::Starting,
+            Stage::Off => StreamPhase::Inactive,
+        };
+        let children = &mut self.children;
+        children.started_us = match phase {
+            StreamPhase::Inactive => None,
+            _ => children.started_us.or_else(|| Some(self.parts.clock.wall_us())),
+        };
+        let failing = self.machine.failing();
+        let mut view = first_view(&self.def);
+        view.status = if failing { CameraStatus::Error } else { CameraStatus::Connected };
+        view.problem = children.problem.clone().filter(|_| failing || phase == StreamPhase::Error);
+        let active = phase == StreamPhase::Active;
+        let stream = &mut view.stream;
+        stream.phase = phase;
+        stream.ready = active;
+        stream.held = self.machine.is_open();
+        stream.started_us = children.started_us;
+        stream.codec = active.then(|| "H264".into());
+        if let Some(encoder) = &children.encoder {
+            let uptime_s = Mono::now().since(encoder.since).as_secs();
+            stream.encoder = Some(EncoderView { pid: encoder.pid, uptime_s });
+            stream.frames_sent = children.frames;
+            (stream.fps, stream.bitrate) = (children.rate, children.bitrate);
+        }
+        self.view.send_replace(view);
+    }
+}

@@ -1,0 +1,84 @@
+//! What the rest of the program may know of a network camera.
+
+use super::NetworkActor;
+use crate::base::Mono;
+use crate::camera::CameraDef;
+use crate::pipeline::cameras::idle_stream;
+use crate::pipeline::network::Link;
+use crate::pipeline::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
+
+/// A camera that nobody has seen yet.
+pub(super) fn absent(def: &CameraDef) -> CameraView {
+    CameraView {
+        id: def.id,
+        name: def.name.clone(),
+        status: CameraStatus::Disconnected,
+        width: 0,
+        height: 0,
+        fps: 0,
+        formats: Vec::new(),
+        resolutions: Vec::new(),
+        fps_options: Vec::new(),
+        validation: Validation::None,
+        stream: idle_stream(),
+        recording: false,
+        problem: None,
+    }
+}
+
+impl NetworkActor {
+    /// Publishes it.
+    pub(super) fn show(&self) {
+        let mut view = absent(&self.def);
+        let live = matches!(self.machine.link(), Link::Live(..));
+        let readable = live && (!self.machine.strips_sound() || self.machine.repack_is_up());
+        let known = self.view.borrow();
+        view.width = known.width;
+        view.height = known.height;
+        view.fps = known.fps;
+        view.fps_options = known.fps_options.clone();
+        view.formats = known.formats.clone();
+        view.resolutions = known.resolutions.clone();
+        view.validation =
+            if known.validation == Validation::None { Validation::None } else { Validation::Disconnected };
+        drop(known);
+        if live {
+            view.status = CameraStatus::Connected;
+            view.validation = Validation::Confirmed;
+            let fps = self.stills.fps();
+            if fps > 0 {
+                view.fps = fps;
+                view.fps_options = vec![fps];
+            }
+            if let Some(track) = self.video() {
+                if let (Some(width), Some(height)) = (track.width, track.height) {
+                    (view.width, view.height) = (width, height);
+                    view.resolutions = vec![(width, height)];
+                }
+                view.formats = vec![track.codec.clone()];
+                view.stream.codec = Some(track.codec.clone());
+            }
+        } else {
+            view.problem = self.problem.clone();
+            if self.machine.refusals() > 0 && !matches!(self.machine.link(), Link::Off) {
+                view.status = CameraStatus::Error;
+            }
+        }
+        let stream = &mut view.stream;
+        stream.phase = if readable {
+            StreamPhase::Active
+        } else if live {
+            StreamPhase::Starting
+        } else {
+            StreamPhase::Inactive
+        };
+        stream.ready = readable;
+        stream.held = true;
+        stream.started_us = self.live_since_us;
+        stream.encoder = self
+            .repack
+            .as_ref()
+            .map(|r| EncoderView { pid: r.pid, uptime_s: Mono::now().since(r.since).as_secs() });
+        self.view.send_replace(view);
+    }
+}
