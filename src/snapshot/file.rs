@@ -5,8 +5,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use nix::fcntl::{RenameFlags, renameat2};
-
 /// Names of unfinished files begin like this; no still's name may begin with a dot.
 pub const UNFINISHED: &str = ".unfinished-";
 
@@ -19,17 +17,16 @@ pub enum Written {
     Taken,
 }
 
-/// A whole file without its final name yet; dropping it removes it.
+/// A whole file without its final name yet; dropping it removes what has none.
 pub struct Unfinished<'a> {
     dir: &'a Path,
     name: String,
-    kept: bool,
 }
 
 impl<'a> Unfinished<'a> {
     /// Writes and syncs `bytes` in `dir`; `tag` is unique among the writes of now.
     pub fn write(dir: &'a Path, tag: &str, bytes: &[u8]) -> io::Result<Self> {
-        let this = Self { dir, name: format!("{UNFINISHED}{tag}"), kept: false };
+        let this = Self { dir, name: format!("{UNFINISHED}{tag}") };
         let path = dir.join(&this.name);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)?;
         file.write_all(bytes)?;
@@ -38,20 +35,11 @@ impl<'a> Unfinished<'a> {
     }
 
     /// Gives it its name, unless that is taken: the kernel decides, so no two writers can both win.
+    /// By a second name, which every Linux file system has, and glibc and musl alike; dropping this
+    /// takes the first one away.
     pub fn keep(&mut self, name: &str) -> io::Result<Written> {
-        let (from, to) = (self.dir.join(&self.name), self.dir.join(name));
-        let at = nix::fcntl::AT_FDCWD;
-        let moved = match renameat2(at, &from, at, &to, RenameFlags::RENAME_NOREPLACE) {
-            Ok(()) => Ok(()),
-            // Some file systems cannot; a second name has the same guarantee.
-            Err(nix::Error::EINVAL) => {
-                std::fs::hard_link(&from, &to).and_then(|()| std::fs::remove_file(&from))
-            }
-            Err(error) => Err(io::Error::from(error)),
-        };
-        match moved {
+        match std::fs::hard_link(self.dir.join(&self.name), self.dir.join(name)) {
             Ok(()) => {
-                self.kept = true;
                 File::open(self.dir)?.sync_all()?;
                 Ok(Written::Yes)
             }
@@ -63,9 +51,7 @@ impl<'a> Unfinished<'a> {
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if !self.kept {
-            let _ = std::fs::remove_file(self.dir.join(&self.name));
-        }
+        let _ = std::fs::remove_file(self.dir.join(&self.name));
     }
 }
 
