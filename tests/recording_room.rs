@@ -437,6 +437,12 @@ async fn a_folder_that_takes_nothing_for_a_while_costs_that_while_only() {
     rig.end().await;
 }
 
+/// Whether this process has the file open.
+fn is_open_here(file: &Path) -> bool {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()).any(|target| target == file)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_database_is_made_again_from_the_files() {
     let data = tempfile::tempdir().unwrap();
@@ -447,6 +453,9 @@ async fn a_lost_database_is_made_again_from_the_files() {
     rig.recordings.stop(CAM).await.unwrap();
     let before = rig.details(&started).await;
     rig.end().await;
+    // The database's thread closes it a moment after its last handle is gone.
+    let database = data.path().join("fieldcam.db");
+    until("nobody holds the database", async || !is_open_here(&database)).await;
     for file in ["fieldcam.db", "fieldcam.db-wal", "fieldcam.db-shm"] {
         let _ = std::fs::remove_file(data.path().join(file));
     }
