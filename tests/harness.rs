@@ -110,6 +110,29 @@ fn samples_are_compared_whole() {
 }
 
 #[test]
+fn a_wrong_speed_is_seen_and_a_moment_of_a_busy_machine_is_not() {
+    let film = |speed: f64| -> Vec<Squares> {
+        let at = |n: u32| Squares { frame: n, time_ms: u64::from(n) * 50, pts: f64::from(n) * 0.05 * speed };
+        (0..400).map(at).collect()
+    };
+    squares::assert_gapless(&film(1.004), 0.1);
+    for speed in [0.994, 1.006, 0.4] {
+        assert!(std::panic::catch_unwind(|| squares::assert_gapless(&film(speed), 0.1)).is_err(), "{speed}");
+    }
+    let mut held_up = film(1.0);
+    for (n, s) in held_up[396..].iter_mut().enumerate() {
+        s.pts += 0.3 + n as f64 * 0.001;
+    }
+    squares::assert_gapless(&held_up, 0.1);
+    held_up[200].pts = held_up[201].pts - 0.001;
+    squares::assert_gapless(&held_up, 0.1);
+    for s in &mut held_up[100..200] {
+        s.pts -= 1.5;
+    }
+    assert!(std::panic::catch_unwind(|| squares::assert_gapless(&held_up, 0.1)).is_err());
+}
+
+#[test]
 fn the_network_camera_sends_squares_refuses_strangers_and_can_be_cut_off() {
     let mut camera = RtspCamera::start(H264);
     let run = squares::read(&camera.url(PASSWORD), 20);
