@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::Store;
+use super::connection::rows;
 use crate::base::{CameraId, Error, ErrorKind, Result};
 
 /// A camera ever seen.
@@ -61,16 +62,14 @@ impl Store {
     pub async fn cameras(&self) -> Result<Vec<CameraRow>> {
         self.read(|c| {
             let sql = "SELECT number, identity, name, strip_audio FROM cameras ORDER BY number";
-            let mut statement = c.prepare_cached(sql)?;
-            let rows = statement.query_map([], |r| {
+            rows(c, sql, [], |r| {
                 Ok(CameraRow {
                     id: CameraId(r.get(0)?),
                     identity: r.get(1)?,
                     name: r.get(2)?,
                     strip_audio: r.get(3)?,
                 })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
         })
         .await
     }

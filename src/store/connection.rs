@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
 use tokio::sync::oneshot;
 
 use super::schema;
@@ -79,6 +79,31 @@ impl Store {
             .map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?
     }
+}
+
+/// Every row that `sql` finds with these `values`, each read by `read`.
+pub(super) fn rows<T>(
+    c: &Connection,
+    sql: &str,
+    values: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>> {
+    let mut statement = c.prepare_cached(sql)?;
+    let rows = statement.query_map(values, read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Part of a list, and how many rows `table` has in all. `select` says columns, table and order.
+pub(super) fn page<T>(
+    c: &Connection,
+    table: &str,
+    select: &str,
+    (limit, offset): (u32, u32),
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<(Vec<T>, u64)> {
+    let rows = rows(c, &format!("{select} LIMIT ?1 OFFSET ?2"), [limit, offset], read)?;
+    let count = format!("SELECT count(*) FROM {table}");
+    Ok((rows, c.prepare_cached(&count)?.query_row([], |r| r.get(0))?))
 }
 
 fn submit<T: Send + 'static>(

@@ -6,6 +6,8 @@
 
 mod cameras;
 mod connection;
+mod recording_change;
+mod recording_parts;
 mod recordings;
 mod schema;
 mod settings;
@@ -13,5 +15,7 @@ mod snapshots;
 
 pub use cameras::CameraRow;
 pub use connection::Store;
-pub use recordings::{GapRow, NoteRow, RecordingChange, RecordingRow, SegmentRow};
+pub use recording_change::RecordingChange;
+pub use recording_parts::{GapRow, NoteRow, SegmentRow};
+pub use recordings::RecordingRow;
 pub use snapshots::SnapshotRow;

@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::Store;
+use super::connection::page;
 use crate::base::{CameraId, Result};
 
 /// A still on the disk.
@@ -48,15 +49,8 @@ impl Store {
     /// Newest first, and how many there are in all.
     pub async fn snapshots(&self, limit: u32, offset: u32) -> Result<(Vec<SnapshotRow>, u64)> {
         self.read(move |c| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM snapshots ORDER BY created_us DESC, name DESC LIMIT ?1 OFFSET ?2"
-            );
-            let mut statement = c.prepare_cached(&sql)?;
-            let rows = statement.query_map([limit, offset], SnapshotRow::read)?;
-            let rows = rows.collect::<rusqlite::Result<_>>()?;
-            let total: u64 =
-                c.prepare_cached("SELECT count(*) FROM snapshots")?.query_row([], |r| r.get(0))?;
-            Ok((rows, total))
+            let select = format!("SELECT {COLUMNS} FROM snapshots ORDER BY created_us DESC, name DESC");
+            page(c, "snapshots", &select, (limit, offset), SnapshotRow::read)
         })
         .await
     }
