@@ -76,14 +76,13 @@ pub(super) async fn stop(call: Call, Device(id): Device) -> Result<Stopped> {
 }
 
 pub(super) async fn list(call: Call, p: Page) -> Result<Files> {
-    let (rows, total) = call.services.recordings.list(p.limit, p.offset).await?;
-    let files = rows.into_iter().map(|r| FileRow {
+    let found = call.services.recordings.list(p.limit, p.offset).await?;
+    Ok(p.answer(found, |r| FileRow {
         file_size: r.size,
         modified_time: iso8601(r.modified_us),
         download_url: call.recording_url(&r.name, None),
         filename: r.name.to_string(),
-    });
-    Ok(Files { files: files.collect(), total, limit: p.limit, offset: p.offset })
+    }))
 }
 
 /// The contract's members first; from `state` on our additions.

@@ -30,6 +30,15 @@ impl Params for Page {
     }
 }
 
+impl Page {
+    /// The answer: the files that were `found` on this page, out of how many in all.
+    pub(super) fn answer<T>(&self, found: (Vec<T>, u64), file: impl FnMut(T) -> FileRow) -> Files {
+        let (rows, total) = found;
+        let files = rows.into_iter().map(file).collect();
+        Files { files, total, limit: self.limit, offset: self.offset }
+    }
+}
+
 /// `{filename}` of a recording, with or without extension.
 pub(super) struct OfRecording(pub(super) RecordingName);
 
@@ -44,10 +53,10 @@ impl Params for OfRecording {
 /// A page of files.
 #[derive(Serialize)]
 pub(super) struct Files {
-    pub(super) files: Vec<FileRow>,
-    pub(super) total: u64,
-    pub(super) limit: u32,
-    pub(super) offset: u32,
+    files: Vec<FileRow>,
+    total: u64,
+    limit: u32,
+    offset: u32,
 }
 
 /// One file of a list.

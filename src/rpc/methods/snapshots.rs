@@ -60,14 +60,13 @@ pub(super) async fn take(call: Call, p: Take) -> Result<Taken> {
 }
 
 pub(super) async fn list(call: Call, p: Page) -> Result<Files> {
-    let (rows, total) = call.services.snapshots.list(p.limit, p.offset).await?;
-    let files = rows.into_iter().map(|s| FileRow {
+    let found = call.services.snapshots.list(p.limit, p.offset).await?;
+    Ok(p.answer(found, |s| FileRow {
         file_size: s.size,
         modified_time: iso8601(s.created_us),
         download_url: call.snapshot_url(&s.name),
         filename: s.name,
-    });
-    Ok(Files { files: files.collect(), total, limit: p.limit, offset: p.offset })
+    }))
 }
 
 /// `{filename}` of a still.
