@@ -13,9 +13,7 @@ use crate::recording::{self, CameraFacts, Recordings, StartRecording};
 use crate::snapshot::SnapshotInfo;
 
 use super::still::Stills;
-use super::view::{
-    CameraStatus, CameraView, StreamPhase, StreamStarted, StreamStopped, StreamView, Validation,
-};
+use super::view::{CameraStatus, CameraView, StreamPhase, StreamStarted, StreamStopped, Validation};
 
 /// How long a caller waits for a stream or a picture before it gets an error.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
@@ -228,37 +226,10 @@ fn away(id: CameraId, problem: Option<&str>) -> Error {
     }
 }
 
-pub(super) fn idle_stream() -> StreamView {
-    StreamView {
-        phase: StreamPhase::Inactive,
-        ready: false,
-        path_exists: false,
-        encoder: None,
-        readers: 0,
-        bytes_sent: 0,
-        frames_sent: 0,
-        bitrate: 0,
-        fps: 0.0,
-        started_us: None,
-        codec: None,
-        held: false,
-    }
-}
-
 fn gone_view(gone: &Gone) -> CameraView {
     CameraView {
-        id: gone.id,
-        name: gone.name.clone(),
-        status: CameraStatus::Disconnected,
-        width: 0,
-        height: 0,
-        fps: 0,
-        formats: Vec::new(),
-        resolutions: Vec::new(),
-        fps_options: Vec::new(),
         validation: Validation::Disconnected,
-        stream: idle_stream(),
-        recording: false,
         problem: Some("it is no longer configured".into()),
+        ..CameraView::unseen(gone.id, &gone.name)
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn start(
         unreachable!("the caller tells the kinds apart");
     };
     let stills = Stills::of_keyframes(parts.decoder.clone(), parts.snapshots.clone());
-    let (view, seen) = watch::channel(view::absent(&def));
+    let (view, seen) = watch::channel(CameraView::unseen(def.id, &def.name));
     let member = Member {
         def: def.clone(),
         orders: sender,

@@ -105,6 +105,27 @@ pub struct CameraView {
     pub problem: Option<String>,
 }
 
+impl CameraView {
+    /// A camera of which nothing is known but its number and name.
+    pub(super) fn unseen(id: CameraId, name: &str) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            status: CameraStatus::Disconnected,
+            width: 0,
+            height: 0,
+            fps: 0,
+            formats: Vec::new(),
+            resolutions: Vec::new(),
+            fps_options: Vec::new(),
+            validation: Validation::None,
+            stream: StreamView::idle(),
+            recording: false,
+            problem: None,
+        }
+    }
+}
+
 /// A camera's stream.
 #[derive(Clone, Debug)]
 pub struct StreamView {
@@ -132,6 +153,26 @@ pub struct StreamView {
     pub codec: Option<String>,
     /// Whether start_streaming holds it open.
     pub held: bool,
+}
+
+impl StreamView {
+    /// The stream of a camera that nobody asks for.
+    pub(super) fn idle() -> Self {
+        Self {
+            phase: StreamPhase::Inactive,
+            ready: false,
+            path_exists: false,
+            encoder: None,
+            readers: 0,
+            bytes_sent: 0,
+            frames_sent: 0,
+            bitrate: 0,
+            fps: 0.0,
+            started_us: None,
+            codec: None,
+            held: false,
+        }
+    }
 }
 
 /// A running FFmpeg.

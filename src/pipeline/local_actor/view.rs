@@ -3,15 +3,12 @@
 use super::LocalActor;
 use crate::base::Mono;
 use crate::camera::CameraDef;
-use crate::pipeline::cameras::idle_stream;
 use crate::pipeline::local::Stage;
 use crate::pipeline::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
 
 /// The view of a camera whose actor has not looked yet.
 pub(in crate::pipeline) fn first_view(def: &CameraDef) -> CameraView {
     CameraView {
-        id: def.id,
-        name: def.name.clone(),
         status: CameraStatus::Connected,
         width: def.width,
         height: def.height,
@@ -20,9 +17,7 @@ pub(in crate::pipeline) fn first_view(def: &CameraDef) -> CameraView {
         resolutions: vec![(def.width, def.height)],
         fps_options: vec![def.fps],
         validation: Validation::Confirmed,
-        stream: idle_stream(),
-        recording: false,
-        problem: None,
+        ..CameraView::unseen(def.id, &def.name)
     }
 }
 

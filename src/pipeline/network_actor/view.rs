@@ -2,34 +2,13 @@
 
 use super::NetworkActor;
 use crate::base::Mono;
-use crate::camera::CameraDef;
-use crate::pipeline::cameras::idle_stream;
 use crate::pipeline::network::Link;
 use crate::pipeline::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
-
-/// A camera that nobody has seen yet.
-pub(super) fn absent(def: &CameraDef) -> CameraView {
-    CameraView {
-        id: def.id,
-        name: def.name.clone(),
-        status: CameraStatus::Disconnected,
-        width: 0,
-        height: 0,
-        fps: 0,
-        formats: Vec::new(),
-        resolutions: Vec::new(),
-        fps_options: Vec::new(),
-        validation: Validation::None,
-        stream: idle_stream(),
-        recording: false,
-        problem: None,
-    }
-}
 
 impl NetworkActor {
     /// Publishes it.
     pub(super) fn show(&self) {
-        let mut view = absent(&self.def);
+        let mut view = CameraView::unseen(self.def.id, &self.def.name);
         let live = matches!(self.machine.link(), Link::Live(..));
         let readable = live && (!self.machine.strips_sound() || self.machine.repack_is_up());
         let known = self.view.borrow();
