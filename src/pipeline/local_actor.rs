@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
 use crate::base::Mono;
 use crate::camera::CameraDef;
@@ -18,12 +17,11 @@ use crate::recording::GapCause;
 use super::Parts;
 use super::cameras::Order;
 use super::local::{Action, Event, Local};
+use super::run::{PathWatch, Run, next_event, path_ready, until};
 use super::view::CameraView;
 
 /// How often readers are counted while a stream runs.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
-/// How often a starting encoder's path is looked at; one look costs MediaMTX about 2 ms.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub(super) use view::first_view;
 
@@ -47,8 +45,7 @@ pub(super) struct Children {
     encoder: Option<Run<Encoder, EncoderEvent>>,
     /// An FFmpeg that is loaded and waits: most of a cold start is over before anybody asks.
     spare: Option<Prepared>,
-    /// Tells that the path of this run can be read; dropping it ends the looking.
-    ready: Option<(u64, mpsc::Receiver<()>)>,
+    ready: Option<PathWatch>,
     problem: Option<String>,
     started_us: Option<i64>,
     frames: u64,
@@ -58,22 +55,13 @@ pub(super) struct Children {
     counted: Option<(Mono, u64)>,
 }
 
-struct Run<T, E> {
-    run: u64,
-    /// None once it was told to stop; its last event is still to come.
-    child: Option<T>,
-    pid: u32,
-    since: Mono,
-    events: mpsc::Receiver<E>,
-}
-
 /// What the actor woke up for.
 enum News {
     Stop,
     Order(Option<Order>),
     Source(SourceEvent),
     Encoder(EncoderEvent),
-    Ready,
+    Ready(u64),
     Server(bool),
     Wanted(bool),
     Count,
@@ -105,7 +93,7 @@ impl LocalActor {
                 order = self.orders.recv(), if !stopping => News::Order(order),
                 event = next_event(&mut self.children.source) => News::Source(event),
                 event = next_event(&mut self.children.encoder) => News::Encoder(event),
-                () = path_ready(&mut self.children.ready) => News::Ready,
+                run = path_ready(&mut self.children.ready) => News::Ready(run),
                 Ok(()) = server.changed() => News::Server(server.borrow_and_update().running),
                 Ok(()) = wanted.changed() => News::Wanted(wanted.borrow_and_update().contains(&id)),
                 _ = count.tick(), if self.children.encoder.is_some() => News::Count,
@@ -126,11 +114,7 @@ impl LocalActor {
                 }
                 News::Source(event) => self.source_said(event).await,
                 News::Encoder(event) => self.encoder_said(event).await,
-                News::Ready => {
-                    if let Some((run, _)) = self.children.ready.take() {
-                        self.path_is_up(run).await;
-                    }
-                }
+                News::Ready(run) => self.path_is_up(run).await,
                 News::Server(running) => {
                     if !running {
                         self.parts.recordings.fault(id, GapCause::MediamtxExited);
@@ -161,7 +145,7 @@ impl LocalActor {
                 self.take(Event::SourceSilent(run)).await;
             }
             SourceEvent::Ended { exit, words } => {
-                let asked = self.children.source.take().is_some_and(|s| s.child.is_none());
+                let asked = self.children.source.take().is_some_and(|s| s.was_stopped());
                 if !asked {
                     tracing::warn!(camera = %self.def.id, %exit, words, "the source ended");
                     self.children.problem = Some(format!("its source ended ({exit})"));
@@ -182,7 +166,7 @@ impl LocalActor {
                 tracing::warn!(camera = %self.def.id, "the encoder takes frames and gives nothing; starting it again");
             }
             EncoderEvent::Ended { exit, words } => {
-                let asked = self.children.encoder.take().is_some_and(|e| e.child.is_none());
+                let asked = self.children.encoder.take().is_some_and(|e| e.was_stopped());
                 self.children.ready = None;
                 if !asked {
                     tracing::warn!(camera = %self.def.id, %exit, words, "the encoder ended");
@@ -235,13 +219,16 @@ impl LocalActor {
                             events.push_back(Event::EncoderDown(run));
                         }
                     }
-                    // Dropping a child stops it; the end arrives as its last event.
                     Action::StopSource(_) => {
-                        self.children.source.as_mut().map(|s| s.child.take());
+                        if let Some(source) = &mut self.children.source {
+                            source.stop();
+                        }
                     }
                     Action::StopEncoder(_) => {
                         self.children.ready = None;
-                        self.children.encoder.as_mut().map(|e| e.child.take());
+                        if let Some(encoder) = &mut self.children.encoder {
+                            encoder.stop();
+                        }
                     }
                 }
             }
@@ -264,7 +251,7 @@ impl LocalActor {
         match started.await {
             Ok(child) => {
                 let pid = child.pid();
-                self.children.source = Some(Run { run, child: Some(child), pid, since: Mono::now(), events });
+                self.children.source = Some(Run::new(run, child, pid, events));
                 true
             }
             Err(error) => {
@@ -287,11 +274,10 @@ impl LocalActor {
         match prepared.map(|encoder| encoder.start(Some(consumer), &parts.group, sender)) {
             Ok(child) => {
                 let pid = child.pid();
-                self.children.encoder =
-                    Some(Run { run, child: Some(child), pid, since: Mono::now(), events });
+                self.children.encoder = Some(Run::new(run, child, pid, events));
                 self.children.frames = 0;
                 self.children.counted = None;
-                self.children.ready = Some((run, look_for(&self.parts, name)));
+                self.children.ready = Some(PathWatch::start(&self.parts, name, run));
                 true
             }
             Err(error) => {
@@ -326,50 +312,4 @@ impl LocalActor {
 
 fn alive(mut spare: Prepared) -> Option<Prepared> {
     spare.is_alive().then_some(spare)
-}
-
-async fn next_event<T, E>(run: &mut Option<Run<T, E>>) -> E {
-    if let Some(run) = run
-        && let Some(event) = run.events.recv().await
-    {
-        return event;
-    }
-    std::future::pending().await
-}
-
-async fn path_ready(ready: &mut Option<(u64, mpsc::Receiver<()>)>) {
-    if let Some((_, receiver)) = ready
-        && receiver.recv().await.is_some()
-    {
-        return;
-    }
-    std::future::pending().await
-}
-
-/// Looks until `path` can be read, then says so once; ends when nobody waits for it any more.
-pub(super) fn look_for(parts: &Parts, path: String) -> mpsc::Receiver<()> {
-    let (sender, receiver) = mpsc::channel(1);
-    let mediamtx = parts.mediamtx.clone();
-    let stop: CancellationToken = parts.group.stop().clone();
-    parts.group.spawn(format!("wait for {path}"), async move {
-        let look = async {
-            while !matches!(mediamtx.fetch_path(&path).await, Ok(Some(state)) if state.ready) {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            let _ = sender.send(()).await;
-        };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = sender.closed() => {}
-            () = look => {}
-        }
-    });
-    receiver
-}
-
-pub(super) async fn until(deadline: Option<Mono>) {
-    match deadline {
-        Some(at) => tokio::time::sleep(at.from_now()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -9,6 +9,7 @@ mod local;
 mod local_actor;
 mod network;
 mod network_actor;
+mod run;
 mod still;
 mod view;
 

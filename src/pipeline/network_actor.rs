@@ -1,32 +1,30 @@
 //! Runs [`super::network`] for one network camera.
 
+mod pull;
 mod view;
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::base::{Mono, Secret};
+use crate::base::Mono;
 use crate::camera::CameraDef;
 use crate::config::{RtspUrl, SourceSpec};
 use crate::encoder::{Encoder, EncoderEvent, EncoderSpec, repack};
-use crate::mediamtx::{PathSource, PathSpec, PathState, Track};
+use crate::mediamtx::{PathState, Track};
 use crate::recording::GapCause;
 use crate::snapshot::{Codec, Keyframes};
 
 use super::Parts;
 use super::cameras::{Member, Order};
-use super::local_actor::{look_for, until};
 use super::network::{Action, Event, Link, Network};
+use super::run::{PathWatch, Run, next_event, path_ready, until};
 use super::still::Stills;
 use super::view::CameraView;
 
 /// How often a camera that connects is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A host that does not answer a TCP connect in this time is taken for absent.
-const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
 struct NetworkActor {
     def: CameraDef,
@@ -37,22 +35,14 @@ struct NetworkActor {
     view: watch::Sender<CameraView>,
     stills: Stills,
     probes: (mpsc::Sender<bool>, mpsc::Receiver<bool>),
-    repack: Option<Repack>,
-    repack_ready: Option<mpsc::Receiver<()>>,
+    repack: Option<Run<Encoder, EncoderEvent>>,
+    repack_ready: Option<PathWatch>,
     /// The path whose pull stands in MediaMTX since we put it there.
     pulling: Option<String>,
     /// What MediaMTX last said of the pulled path.
     last: Option<PathState>,
     live_since_us: Option<i64>,
     problem: Option<String>,
-}
-
-struct Repack {
-    run: u64,
-    child: Option<Encoder>,
-    pid: u32,
-    since: Mono,
-    events: mpsc::Receiver<EncoderEvent>,
 }
 
 enum News {
@@ -63,7 +53,7 @@ enum News {
     Probed(bool),
     Failed(String),
     Repack(EncoderEvent),
-    RepackReady,
+    RepackReady(u64),
     Tick,
 }
 
@@ -148,8 +138,8 @@ impl NetworkActor {
                     if path == pulled { News::Failed(why) } else { News::Tick }
                 }
                 Some(ok) = self.probes.1.recv() => News::Probed(ok),
-                event = repack_event(&mut self.repack) => News::Repack(event),
-                () = repack_ready(&mut self.repack_ready) => News::RepackReady,
+                event = next_event(&mut self.repack) => News::Repack(event),
+                run = path_ready(&mut self.repack_ready) => News::RepackReady(run),
                 () = until(self.machine.deadline()) => News::Tick,
             };
             match news {
@@ -171,21 +161,13 @@ impl NetworkActor {
                 News::Probed(ok) => self.take(Event::Probed(ok)).await,
                 News::Failed(why) => self.refused(&why).await,
                 News::Repack(event) => self.repack_said(event).await,
-                News::RepackReady => {
-                    self.repack_ready = None;
-                    if let Some(run) = self.repack.as_ref().map(|r| r.run) {
-                        self.take(Event::RepackUp(run)).await;
-                        self.read_keyframes().await;
-                    }
+                News::RepackReady(run) => {
+                    self.take(Event::RepackUp(run)).await;
+                    self.read_keyframes().await;
                 }
                 News::Tick => self.take(Event::Tick).await,
             }
         }
-    }
-
-    /// The path that MediaMTX pulls the camera into.
-    fn pulled_path(&self) -> String {
-        if self.machine.strips_sound() { format!("source_{}", self.def.id) } else { self.def.id.to_string() }
     }
 
     async fn seen(&mut self, state: Option<PathState>) {
@@ -225,7 +207,7 @@ impl NetworkActor {
         let EncoderEvent::Ended { exit, words } = event else { return };
         let Some(ended) = self.repack.take() else { return };
         self.repack_ready = None;
-        if ended.child.is_some() {
+        if !ended.was_stopped() {
             tracing::warn!(camera = %self.def.id, %exit, words, "the republisher ended");
             self.parts.recordings.fault(self.def.id, GapCause::EncoderExited);
         }
@@ -261,7 +243,9 @@ impl NetworkActor {
             }
             Action::StopRepack(_) => {
                 self.repack_ready = None;
-                self.repack.as_mut().map(|r| r.child.take());
+                if let Some(repack) = &mut self.repack {
+                    repack.stop();
+                }
             }
             Action::Lost => {
                 tracing::warn!(camera = %id, "the network camera is gone");
@@ -303,59 +287,6 @@ impl NetworkActor {
         self.last.as_ref()?.tracks.iter().find(|track| track.is_video())
     }
 
-    async fn pull(&mut self) {
-        let pulled = self.pulled_path();
-        let public = self.def.id.to_string();
-        let source = PathSource::Pull { url: Secret::new(self.url.expose().as_str()) };
-        let media = &self.parts.mediamtx;
-        let stands = self.pulling.as_ref() == Some(&pulled);
-        let outcome = async {
-            if stands {
-                // Unchanged it would wait for its pause to end. A pull that is new connects by
-                // itself; replacing it too would be a second log-in at the camera.
-                return media.replace_path(&pulled).await;
-            }
-            if pulled == public {
-                media.set_source(&public, source).await
-            } else {
-                media.set_source(&public, PathSource::Publisher).await?;
-                media.put_path(PathSpec { name: pulled.clone(), source, record: None }).await
-            }
-        };
-        match outcome.await {
-            Ok(()) => self.pulling = Some(pulled),
-            Err(error) => {
-                tracing::error!(camera = public, "cannot be pulled: {}", error.chain());
-                self.problem = Some(error.message().to_owned());
-            }
-        }
-    }
-
-    async fn park(&mut self) {
-        self.pulling = None;
-        let pulled = self.pulled_path();
-        let media = &self.parts.mediamtx;
-        let outcome = if pulled == self.def.id.to_string() {
-            media.set_source(&pulled, PathSource::Publisher).await
-        } else {
-            media.remove_path(&pulled).await
-        };
-        if let Err(error) = outcome {
-            tracing::error!(camera = %self.def.id, "cannot be parked: {}", error.chain());
-        }
-    }
-
-    fn probe(&self) {
-        let (host, port) = (self.url.host().trim_matches(['[', ']']).to_owned(), self.url.port());
-        let (answer, stop) = (self.probes.0.clone(), self.parts.group.stop().clone());
-        self.parts.group.spawn(format!("probe {}", self.def.id), async move {
-            let connect = tokio::time::timeout(PROBE_LIMIT, TcpStream::connect((host, port)));
-            if let Some(outcome) = stop.run_until_cancelled(connect).await {
-                let _ = answer.send(matches!(outcome, Ok(Ok(_)))).await;
-            }
-        });
-    }
-
     async fn start_repack(&mut self, run: u64) -> bool {
         let (sender, events) = mpsc::channel(8);
         let public = self.def.id.to_string();
@@ -369,8 +300,8 @@ impl NetworkActor {
         match Encoder::start(spec, None, &parts.spawner, &parts.group, sender).await {
             Ok(child) => {
                 let pid = child.pid();
-                self.repack = Some(Repack { run, child: Some(child), pid, since: Mono::now(), events });
-                self.repack_ready = Some(look_for(&self.parts, public));
+                self.repack = Some(Run::new(run, child, pid, events));
+                self.repack_ready = Some(PathWatch::start(&self.parts, public, run));
                 true
             }
             Err(error) => {
@@ -380,22 +311,4 @@ impl NetworkActor {
             }
         }
     }
-}
-
-async fn repack_event(repack: &mut Option<Repack>) -> EncoderEvent {
-    if let Some(repack) = repack
-        && let Some(event) = repack.events.recv().await
-    {
-        return event;
-    }
-    std::future::pending().await
-}
-
-async fn repack_ready(ready: &mut Option<mpsc::Receiver<()>>) {
-    if let Some(receiver) = ready
-        && receiver.recv().await.is_some()
-    {
-        return;
-    }
-    std::future::pending().await
 }

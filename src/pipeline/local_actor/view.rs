@@ -1,10 +1,9 @@
 //! What the rest of the program may know of a camera in the frame path.
 
 use super::LocalActor;
-use crate::base::Mono;
 use crate::camera::CameraDef;
 use crate::pipeline::local::Stage;
-use crate::pipeline::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
+use crate::pipeline::view::{CameraStatus, CameraView, StreamPhase, Validation};
 
 /// The view of a camera whose actor has not looked yet.
 pub(in crate::pipeline) fn first_view(def: &CameraDef) -> CameraView {
@@ -50,8 +49,7 @@ impl LocalActor {
         stream.started_us = children.started_us;
         stream.codec = active.then(|| "H264".into());
         if let Some(encoder) = &children.encoder {
-            let uptime_s = Mono::now().since(encoder.since).as_secs();
-            stream.encoder = Some(EncoderView { pid: encoder.pid, uptime_s });
+            stream.encoder = Some(encoder.view());
             stream.frames_sent = children.frames;
             (stream.fps, stream.bitrate) = (children.rate, children.bitrate);
         }

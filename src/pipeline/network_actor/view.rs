@@ -1,9 +1,9 @@
 //! What the rest of the program may know of a network camera.
 
 use super::NetworkActor;
-use crate::base::Mono;
 use crate::pipeline::network::Link;
-use crate::pipeline::view::{CameraStatus, CameraView, EncoderView, StreamPhase, Validation};
+use crate::pipeline::run::Run;
+use crate::pipeline::view::{CameraStatus, CameraView, StreamPhase, Validation};
 
 impl NetworkActor {
     /// Publishes it.
@@ -54,10 +54,7 @@ impl NetworkActor {
         stream.ready = readable;
         stream.held = true;
         stream.started_us = self.live_since_us;
-        stream.encoder = self
-            .repack
-            .as_ref()
-            .map(|r| EncoderView { pid: r.pid, uptime_s: Mono::now().since(r.since).as_secs() });
+        stream.encoder = self.repack.as_ref().map(Run::view);
         self.view.send_replace(view);
     }
 }
