@@ -35,24 +35,12 @@ enum Arg {
 impl EncodePlan {
     /// The list that reads our Matroska stream and publishes H.264.
     pub fn plan(&self) -> Plan {
-        let mut args = plain(&[
-            "-hide_banner",
-            "-nostdin",
-            "-nostats",
-            "-loglevel",
-            "error",
-            "-progress",
-            "pipe:1",
-            "-stats_period",
-            "0.5",
+        let mut args = opening();
+        args.extend(plain(&[
             // The header says all there is to know: start at the first frame.
-            "-fflags",
-            "nobuffer",
             "-probesize",
             "32",
             "-analyzeduration",
-            "0",
-            "-fpsprobesize",
             "0",
             // A second decoding thread would hold a frame back.
             "-threads",
@@ -80,7 +68,7 @@ impl EncodePlan {
             "yuv420p",
             "-bf",
             "0",
-        ]);
+        ]));
         let (kbit, threads) = (self.max_kbit(), self.threads());
         for (name, value) in [
             ("-threads", threads.to_string()),
@@ -123,7 +111,17 @@ impl EncodePlan {
 /// The list that takes the picture alone from `source` (RTSP on loopback, H.264 or H.265) and
 /// publishes it unchanged: for a camera that sends sound which must not be kept.
 pub fn repack(source: Secret) -> Plan {
-    let mut args = plain(&[
+    let mut args = opening();
+    args.extend(plain(&["-rtsp_transport", "tcp", "-allowed_media_types", "video", "-i"]));
+    args.push(Arg::Source(source));
+    args.extend(plain(&["-map", "0:v:0", "-c", "copy", "-an"]));
+    args.extend(publishing());
+    Plan { args, input: None }
+}
+
+/// Quiet but for errors, reporting twice a second, and waiting for nothing at its input.
+fn opening() -> Vec<Arg> {
+    plain(&[
         "-hide_banner",
         "-nostdin",
         "-nostats",
@@ -135,19 +133,10 @@ pub fn repack(source: Secret) -> Plan {
         "0.5",
         "-fflags",
         "nobuffer",
-        // The rate is not needed for copying, and counting frames for it takes 20 of them.
+        // Nobody needs the rate beforehand, and counting frames for it takes 20 of them.
         "-fpsprobesize",
         "0",
-        "-rtsp_transport",
-        "tcp",
-        "-allowed_media_types",
-        "video",
-        "-i",
-    ]);
-    args.push(Arg::Source(source));
-    args.extend(plain(&["-map", "0:v:0", "-c", "copy", "-an"]));
-    args.extend(publishing());
-    Plan { args, input: None }
+    ])
 }
 
 fn publishing() -> Vec<Arg> {
@@ -211,7 +200,7 @@ mod tests {
         assert_eq!(
             PLAN.plan().printable(),
             "ffmpeg -hide_banner -nostdin -nostats -loglevel error -progress pipe:1 -stats_period 0.5 \
-             -fflags nobuffer -probesize 32 -analyzeduration 0 -fpsprobesize 0 -threads 1 -f matroska \
+             -fflags nobuffer -fpsprobesize 0 -probesize 32 -analyzeduration 0 -threads 1 -f matroska \
              -i pipe:0 -map 0:v:0 -filter_threads 1 -fps_mode passthrough -enc_time_base 1:1000000 \
              -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -bf 0 -threads 1 -crf 23 \
              -maxrate 4000k -bufsize 8000k \
