@@ -18,6 +18,8 @@ pub struct Key {
     pub about: &'static str,
     /// What it accepts.
     pub expects: String,
+    /// Whether a reload is enough for a new value, or it takes a restart.
+    pub live: bool,
     pub(super) default: Preset,
     pub(super) shape: Shape,
     #[expect(clippy::type_complexity, reason = "one closure, named once")]
@@ -49,7 +51,12 @@ impl Key {
     ) -> Self {
         let (shape, expects) = (rule.shape, rule.expects.clone());
         let check = Box::new(move |value: &Value| rule.read(Some(value)).map(drop));
-        Self { section, name, about, expects, default, shape, check }
+        Self { section, name, about, expects, live: false, default, shape, check }
+    }
+
+    pub(super) fn live(mut self, live: bool) -> Self {
+        self.live = live;
+        self
     }
 
     /// `section.name`.

@@ -14,6 +14,7 @@ mod key;
 mod layer;
 mod load;
 mod mistake;
+mod reference;
 mod report;
 mod rule;
 mod settings;
@@ -23,6 +24,7 @@ pub use data_dir::check_data_dir;
 pub use key::{Entry, Key};
 pub use load::{Loaded, Sources, load};
 pub use mistake::{Mistake, Mistakes, Origin};
+pub use reference::reference;
 pub use report::{report_effective, report_mistakes};
 pub use settings::{
     Auth, CameraSection, Cameras, Ffmpeg, Health, Log, MediaMtx, Recording, Resolution, Server, Settings,

@@ -16,10 +16,11 @@ use crate::base::{CameraId, Secret};
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A section's struct, its rows in the table of keys, and the function that reads it.
+/// A section's struct, its rows in the table of keys, and the function that reads it. A row that
+/// ends in `live` takes effect on reload, one without needs a restart.
 macro_rules! section {
     ($(#[$doc:meta])* $name:literal => $type:ident {
-        $( $key:ident: $t:ty = $default:expr, $rule:expr, $about:literal; )*
+        $( $key:ident: $t:ty = $default:expr, $rule:expr, $about:literal $(, $live:ident)?; )*
     }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +30,17 @@ macro_rules! section {
 
         impl $type {
             pub(super) fn keys() -> Vec<Key> {
-                vec![ $( Key::new($name, stringify!($key), Preset::from($default), $rule, $about) ),* ]
+                vec![ $(
+                    Key::new($name, stringify!($key), Preset::from($default), $rule, $about)
+                        .live(section!(@live $($live)?))
+                ),* ]
+            }
+
+            /// Names of the keys whose values differ.
+            pub fn differing(&self, other: &Self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $( if self.$key != other.$key { names.push(stringify!($key)); } )*
+                names
             }
 
             /// Reads every key, so that every mistake is found, before giving up.
@@ -39,6 +50,8 @@ macro_rules! section {
             }
         }
     };
+    (@live live) => { true };
+    (@live) => { false };
 }
 
 section! {
@@ -89,15 +102,15 @@ section! {
     /// `[cameras]`: what holds for every camera that does not say otherwise.
     "cameras" => Cameras {
         synthetic: Synthetic = "auto", synthetic(),
-            "Number of test cameras; \"auto\" is two when there is no other camera";
+            "Number of test cameras; \"auto\" is two when there is no other camera", live;
         resolution: Resolution = "1280x720", parsed(Resolution::EXPECTS, str::parse::<Resolution>),
-            "Picture size";
+            "Picture size", live;
         fps: u32 = 30_i64, whole(1, 120),
-            "Pictures a second";
+            "Pictures a second", live;
         encoder: String = "libx264", one_of(&["libx264"]),
-            "Video encoder";
+            "Video encoder", live;
         keep_warm: bool = false, switch(),
-            "Keeps the encoder running when nobody watches, so that a stream starts at once";
+            "Keeps the encoder running when nobody watches, so that a stream starts at once", live;
     }
 }
 
@@ -106,19 +119,19 @@ section! {
     "camera" => CameraSection {
         source: SourceSpec = Preset::Absent,
             Rule::text(Shape::Text, source::EXPECTS, str::parse::<SourceSpec>).shown(Show::Source),
-            "Where the pictures come from";
+            "Where the pictures come from", live;
         id: Option<CameraId> = Preset::Absent, optional(camera_id()),
-            "Id to give it when it is first seen; when not set, the next free one";
+            "Id to give it when it is first seen; when not set, the next free one", live;
         name: Option<String> = Preset::Absent, optional(line(1, 64)),
-            "Name for people";
+            "Name for people", live;
         resolution: Resolution = Preset::Inherited, parsed(Resolution::EXPECTS, str::parse::<Resolution>),
-            "Picture size (test cameras)";
+            "Picture size (test cameras)", live;
         fps: u32 = Preset::Inherited, whole(1, 120),
-            "Pictures a second (test cameras)";
+            "Pictures a second (test cameras)", live;
         keep_warm: bool = Preset::Inherited, switch(),
-            "Keeps the encoder running when nobody watches (test cameras)";
+            "Keeps the encoder running when nobody watches (test cameras)", live;
         audio: bool = false, switch(),
-            "Takes the camera's sound too (network cameras)";
+            "Takes the camera's sound too (network cameras)", live;
     }
 }
 
@@ -164,7 +177,7 @@ section! {
     /// `[log]`.
     "log" => Log {
         level: String = "info", level(),
-            "What is logged";
+            "What is logged", live;
         target: String = "auto", one_of(&["auto", "journald", "console"]),
             "Where the log goes; \"auto\" is journald when systemd started the program, else the console";
     }
@@ -197,6 +210,16 @@ macro_rules! settings {
         }
 
         impl Settings {
+            /// Path of each key whose value differs from that in `other`, cameras left out.
+            pub fn differing(&self, other: &Self) -> Vec<String> {
+                let mut paths = Vec::new();
+                $( paths.extend(
+                    self.$section.differing(&other.$section).into_iter()
+                        .map(|key| format!("{}.{key}", stringify!($section))),
+                ); )*
+                paths
+            }
+
             /// Reads every section; `scoped` lends each its values.
             pub(super) fn read(
                 camera: Vec<Option<CameraSection>>,
