@@ -8,6 +8,17 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// The pinned MediaMTX.
+#[track_caller]
+pub fn binary() -> PathBuf {
+    let binary = std::env::var_os("FIELDCAM_TEST_MEDIAMTX").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mediamtx/v1.20.1/amd64/mediamtx"),
+        PathBuf::from,
+    );
+    assert!(binary.exists(), "no MediaMTX; scripts/get-mediamtx gets it");
+    binary
+}
+
 /// A MediaMTX whose paths are open to all and recorded.
 pub struct Server {
     pub child: Child,
@@ -17,11 +28,6 @@ pub struct Server {
 
 impl Server {
     pub fn start(paths: &[&str]) -> Server {
-        let binary = std::env::var_os("FIELDCAM_TEST_MEDIAMTX").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mediamtx/v1.20.1/amd64/mediamtx"),
-            PathBuf::from,
-        );
-        assert!(binary.exists(), "no MediaMTX; scripts/get-mediamtx gets it");
         let dir = tempfile::tempdir().unwrap();
         let rtsp = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = dir.path().join("mediamtx.yml");
@@ -36,7 +42,7 @@ impl Server {
             text.push_str(&format!("  {path}:\n"));
         }
         std::fs::write(&config, text).unwrap();
-        let child = Command::new(binary).arg(&config).stdout(Stdio::null()).spawn().unwrap();
+        let child = Command::new(binary()).arg(&config).stdout(Stdio::null()).spawn().unwrap();
         super::wait_for("MediaMTX listens", || TcpStream::connect(("127.0.0.1", rtsp)).ok());
         Server { child, dir, rtsp }
     }

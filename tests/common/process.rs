@@ -82,6 +82,12 @@ pub fn naming(path: &Path) -> Vec<Process> {
     all().into_iter().filter(|p| p.state != 'Z' && p.command.contains(&*text)).collect()
 }
 
+/// Whether a process has this file, or one below this folder, open.
+pub fn has_open(pid: u32, path: &Path) -> bool {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok()).any(|target| target.starts_with(path))
+}
+
 /// Resident memory in KiB.
 pub fn rss_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
