@@ -19,6 +19,7 @@
 //! | `snapshot` | stills |
 //! | `pipeline` | one camera's state machine and the actor that runs it |
 //! | `health` | probes and the verdict |
+//! | `live` | live video for browsers: HLS, WebRTC signalling, the page |
 //! | `rpc` | JSON-RPC methods and sockets |
 //! | `http` | listeners, files, health pages |
 //! | `ctl` | the laptop's tool |
@@ -36,6 +37,7 @@ pub mod ctl;
 pub mod encoder;
 pub mod health;
 pub mod http;
+pub mod live;
 pub mod log;
 pub mod mediamtx;
 pub mod notice;

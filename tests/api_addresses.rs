@@ -57,14 +57,17 @@ fn one_token_has_one_stream_password_and_another_has_another() {
 }
 
 #[test]
-fn a_protocol_without_a_front_names_one_that_works() {
+fn every_protocol_has_a_url_of_its_own() {
     let testbox = TestBox::start();
     let mut client = testbox.login("viewer");
-    for protocol in ["hls", "webrtc"] {
-        let error = client.refused("get_stream_url", json!({ "device": "camera0", "protocol": protocol }));
-        assert_eq!(error.code, -32030, "{error}");
-        assert_eq!(error.data["feature"], protocol);
-        assert!(error.data["reason"].as_str().unwrap().contains("rtsp"), "{error}");
+    let port = url::Url::parse(testbox.endpoints().url("ws")).unwrap().port();
+    for (protocol, path) in
+        [("hls", "/live/camera0/index.m3u8"), ("webrtc", "/live/camera0/whep"), ("page", "/live/camera0")]
+    {
+        let answer = client.ok("get_stream_url", json!({ "device": "camera0", "protocol": protocol }));
+        let stream = url(&answer["stream_url"]);
+        assert_eq!((stream.scheme(), stream.port(), stream.path()), ("http", port, path));
+        assert!(stream.query().unwrap().contains("sig="), "{stream}");
     }
     let error = client.refused("get_stream_url", json!({ "device": "camera0", "protocol": "smoke" }));
     assert_eq!((error.code, &error.data["param"]), (-32602, &json!("protocol")));

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::file_body::FileBody;
 use crate::base::{Error, ErrorKind};
+use crate::live;
 
 /// What an answer carries.
 pub(super) enum Body {
@@ -19,6 +20,8 @@ pub(super) enum Body {
     Text(Option<Bytes>),
     /// Part of a file, read as the client takes it.
     File(FileBody),
+    /// Live video.
+    Live(live::Body),
 }
 
 impl Body {
@@ -38,6 +41,7 @@ impl hyper::body::Body for Body {
         match &mut *self {
             Body::Text(text) => Poll::Ready(text.take().map(|t| Ok(Frame::data(t)))),
             Body::File(file) => file.poll(cx).map(|chunk| chunk.map(|r| r.map(Frame::data))),
+            Body::Live(live) => Pin::new(live).poll_frame(cx),
         }
     }
 
@@ -45,14 +49,16 @@ impl hyper::body::Body for Body {
         match self {
             Body::Text(text) => text.is_none(),
             Body::File(file) => file.left() == 0,
+            Body::Live(live) => live.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
-            Body::Text(text) => text.as_ref().map_or(0, |t| t.len() as u64),
-            Body::File(file) => file.left(),
-        })
+        match self {
+            Body::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
+            Body::File(file) => SizeHint::with_exact(file.left()),
+            Body::Live(live) => live.size_hint(),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 use crate::base::{Error, ErrorKind, Result};
 use crate::config;
 use crate::health::Health;
+use crate::live::Live;
 use crate::rpc::{Rpc, Services};
 use crate::supervise::Group;
 
@@ -56,7 +57,9 @@ pub async fn serve(options: ServerOptions, services: Services, group: &Group) ->
     let (listener, address) = bind("server.listen", options.listen).await?;
     let services = Arc::new(services);
     let rpc = Rpc::new(services.clone(), group.clone(), options.idle_timeout);
-    let main = server::Main::new(services, rpc, &options);
+    let Services { auth, cameras, mediamtx, .. } = &*services;
+    let live = Live::new(auth.clone(), cameras.clone(), mediamtx.clone(), group);
+    let main = server::Main::new(services, rpc, live, &options);
     server::accept(listener, group, server::Port::Main(Arc::new(main)));
     Ok(address)
 }

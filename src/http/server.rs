@@ -23,6 +23,7 @@ use super::downloads::Downloads;
 use super::hosts::{Authority, Hosts, host_of};
 use super::{ServerOptions, files, handshake, health_pages, index};
 use crate::health::Health;
+use crate::live::Live;
 use crate::rpc::{Reached, Rpc, Services};
 use crate::supervise::Group;
 
@@ -49,13 +50,14 @@ pub(super) struct Main {
     pub(super) services: Arc<Services>,
     pub(super) downloads: Downloads,
     rpc: Rpc,
+    live: Live,
     hosts: Hosts,
     slots: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
 }
 
 impl Main {
-    pub(super) fn new(services: Arc<Services>, rpc: Rpc, options: &ServerOptions) -> Self {
+    pub(super) fn new(services: Arc<Services>, rpc: Rpc, live: Live, options: &ServerOptions) -> Self {
         make_room(options.max_connections);
         // Without a name of its own the box still has its addresses.
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -63,6 +65,7 @@ impl Main {
             services,
             downloads: Downloads::default(),
             rpc,
+            live,
             hosts: Hosts::new(hostname.trim(), &options.allowed_origins),
             slots: Arc::new(Semaphore::new(options.max_connections)),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
@@ -97,7 +100,7 @@ pub(super) fn accept(listener: TcpListener, group: &Group, port: Port) {
         let stop = own.stop();
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
             match accepted {
-                Ok((stream, _)) => welcome(&own, stream, &port),
+                Ok((stream, peer)) => welcome(&own, stream, peer, &port),
                 Err(e) => {
                     // Out of file descriptors, mostly: the connections that end will free some.
                     tracing::warn!("cannot accept a connection: {e}");
@@ -108,7 +111,7 @@ pub(super) fn accept(listener: TcpListener, group: &Group, port: Port) {
     });
 }
 
-fn welcome(group: &Group, stream: TcpStream, port: &Port) {
+fn welcome(group: &Group, stream: TcpStream, peer: SocketAddr, port: &Port) {
     // Answers are whole when they are written; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
@@ -130,7 +133,7 @@ fn welcome(group: &Group, stream: TcpStream, port: &Port) {
         let counted = traffic.connected();
         group.spawn("connection", async move {
             let wish = Wish::default();
-            serve(stream, &stop, |request| route(&main, request, local, &wish)).await;
+            serve(stream, &stop, |request| route(&main, request, Ends { local, peer }, &wish)).await;
             if let Some((stream, early, reached)) = granted(wish).await {
                 main.rpc.serve(stream, early, reached).await;
             }
@@ -146,6 +149,13 @@ fn welcome(group: &Group, stream: TcpStream, port: &Port) {
             });
         }
     }
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Copy)]
+struct Ends {
+    local: SocketAddr,
+    peer: SocketAddr,
 }
 
 /// Where a request leaves its wish to become a WebSocket.
@@ -211,7 +221,7 @@ fn too_many() -> Response<Body> {
 async fn route(
     main: &Main,
     mut request: Request<Incoming>,
-    local: SocketAddr,
+    Ends { local, peer }: Ends,
     wish: &Wish,
 ) -> Response<Body> {
     let host = match checked_host(main, &request, local) {
@@ -229,6 +239,7 @@ async fn route(
             Err(refusal) => *refusal,
         },
         "/" => index::answer(&request, &reached),
+        path if path.starts_with("/live/") => main.live.answer(request, peer.ip()).await.map(Body::Live),
         path if path.starts_with("/files/") => files::answer(main, &request).await,
         _ => answer::refusal(StatusCode::NOT_FOUND, "nothing is here", "GET / says what there is"),
     }

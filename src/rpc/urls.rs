@@ -4,6 +4,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::session::Call;
 use crate::base::{CameraId, RecordingName};
+use crate::live;
 
 /// How a client reached us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,27 @@ impl Call {
         let port = self.services.mediamtx.endpoints().rtsp.port();
         let Reached { host, .. } = &*self.reached;
         format!("rtsp://{user}:{}@{host}:{port}/{camera}", password.expose())
+    }
+
+    /// The camera's stream for players that speak HTTP, as a link that needs no log-in.
+    pub(super) fn hls_url(&self, camera: CameraId) -> String {
+        self.live_url(camera, &live::signed_path(camera))
+    }
+
+    /// Where a WebRTC player sends its offer (WHEP), as a link that needs no log-in.
+    pub(super) fn whep_url(&self, camera: CameraId) -> String {
+        self.live_url(camera, &live::whep_path(camera))
+    }
+
+    /// The page that plays the camera, as a link that needs no log-in.
+    pub(super) fn page_url(&self, camera: CameraId) -> String {
+        self.live_url(camera, &live::page_path(camera))
+    }
+
+    fn live_url(&self, camera: CameraId, path: &str) -> String {
+        let Reached { host, port } = &*self.reached;
+        let signature = self.services.auth.sign_path(self.login(), &live::signed_path(camera));
+        format!("http://{host}:{port}{path}?{signature}")
     }
 
     /// A recording, or one segment of it, as a link that needs no log-in.

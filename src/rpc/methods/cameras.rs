@@ -24,6 +24,8 @@ pub(super) struct Camera {
 pub(super) struct Streams {
     #[serde(skip_serializing_if = "Option::is_none")]
     rtsp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hls: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -100,13 +102,17 @@ pub(super) fn capabilities(call: &Call, Device(id): Device) -> Result<Capabiliti
 
 fn camera(call: &Call, view: CameraView) -> Camera {
     let watchable = view.status != CameraStatus::Disconnected;
+    let streams = Streams {
+        rtsp: watchable.then(|| call.rtsp_url(view.id)),
+        hls: watchable.then(|| call.hls_url(view.id)),
+    };
     Camera {
         device: view.id,
         status: view.status.word(),
         name: view.name,
         resolution: size(&(view.width, view.height)),
         fps: view.fps,
-        streams: Streams { rtsp: watchable.then(|| call.rtsp_url(view.id)) },
+        streams,
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::shared::{Device, seconds};
 use crate::base::clock::iso8601;
-use crate::base::{CameraId, Error, Result};
+use crate::base::{CameraId, Result};
 use crate::pipeline::{CameraStatus, StreamPhase};
 use crate::rpc::params::{Fields, Nothing, Params};
 use crate::rpc::session::Call;
@@ -78,11 +78,18 @@ enum Protocol {
     Rtsp,
     Hls,
     WebRtc,
+    /// The page that plays the others.
+    Page,
 }
 
 impl Params for Which {
     fn read(fields: &Fields<'_>) -> Result<Self> {
-        let words = [("rtsp", Protocol::Rtsp), ("hls", Protocol::Hls), ("webrtc", Protocol::WebRtc)];
+        let words = [
+            ("rtsp", Protocol::Rtsp),
+            ("hls", Protocol::Hls),
+            ("webrtc", Protocol::WebRtc),
+            ("page", Protocol::Page),
+        ];
         let protocol = fields.optional_word("protocol", &words)?.unwrap_or(Protocol::Rtsp);
         Ok(Self { device: fields.device()?, protocol })
     }
@@ -102,14 +109,9 @@ pub(super) fn url(call: &Call, which: Which) -> Result<Url> {
     let view = call.services.cameras.get(which.device)?;
     let stream_url = match which.protocol {
         Protocol::Rtsp => call.rtsp_url(view.id),
-        Protocol::Hls | Protocol::WebRtc => {
-            let feature = if matches!(which.protocol, Protocol::Hls) { "hls" } else { "webrtc" };
-            return Err(Error::unsupported(
-                feature,
-                format!("{feature} is not served by this box yet; use rtsp"),
-            )
-            .with("suggestion", "ask with protocol rtsp, or without protocol"));
-        }
+        Protocol::Hls => call.hls_url(view.id),
+        Protocol::WebRtc => call.whep_url(view.id),
+        Protocol::Page => call.page_url(view.id),
     };
     Ok(Url {
         device: view.id,

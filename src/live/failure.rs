@@ -1,0 +1,55 @@
+//! Errors as answers: the text, what to do, and the API's own code.
+
+use hyper::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+
+use super::answer::{self, Body};
+use crate::base::{Error, ErrorKind};
+
+/// Marks an error about a link that is not valid: whoever has one is known well enough to be
+/// refused rather than asked.
+pub(super) const LINK: &str = "link_refused";
+
+/// The media server is started again within milliseconds, mostly.
+const RETRY_AFTER_S: &str = "1";
+
+pub(super) fn answer(e: &Error) -> Response<Body> {
+    let status = status(e);
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!("{}", e.chain());
+    } else {
+        tracing::debug!("{}", e.chain());
+    }
+    let text = |key: &str| e.data().get(key).and_then(|v| v.as_str());
+    let hint = text("suggestion").or_else(|| text("hint")).unwrap_or("try again");
+    let mut data = e.data().clone();
+    data.remove("suggestion");
+    let body = serde_json::json!({
+        "error": e.message(), "hint": hint, "code": e.kind().rpc_code(), "data": data,
+    });
+    let mut response = answer::whole(status, "application/json", format!("{body}\n"));
+    let headers = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fieldcam\""));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+    }
+    response
+}
+
+fn status(e: &Error) -> StatusCode {
+    match e.kind() {
+        ErrorKind::AuthFailed if e.data().get("reason").is_some_and(|r| r == LINK) => StatusCode::FORBIDDEN,
+        ErrorKind::AuthFailed => StatusCode::UNAUTHORIZED,
+        ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::MethodNotFound => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::InvalidParams | ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
+        ErrorKind::InvalidState => StatusCode::CONFLICT,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::DependencyFailed => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Internal | ErrorKind::Config => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

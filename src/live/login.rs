@@ -1,0 +1,54 @@
+//! Who asks: a bearer token, or the signed query of a link.
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
+use super::Inner;
+use super::failure::LINK;
+use super::place::signed_path;
+use crate::auth::Login;
+use crate::base::{CameraId, Error, ErrorKind, Mono, Result};
+
+/// Somebody who may watch a camera.
+pub(super) struct Guest {
+    pub login: Login,
+    /// The signature, when the right came with a link.
+    pub link: Option<String>,
+}
+
+impl Inner {
+    /// Judges who asks for `camera`. A link that is too old still serves a client whose session,
+    /// opened with it, goes on.
+    pub(super) fn guest(&self, headers: &HeaderMap, query: &str, camera: CameraId) -> Result<Guest> {
+        if let Some(value) = headers.get(AUTHORIZATION) {
+            let token = value.to_str().ok().and_then(|v| v.split_once(' '));
+            let token =
+                token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, t)| t.trim());
+            return Ok(Guest { login: self.auth.verify(token.unwrap_or_default())?, link: None });
+        }
+        let Some(link) = member(query, "sig") else {
+            return Err(Error::new(ErrorKind::AuthFailed, "Authentication failed or token expired")
+                .with("reason", "not_authenticated")
+                .with(
+                    "suggestion",
+                    "send `Authorization: Bearer TOKEN`, or use a URL that get_camera_list gives out",
+                ));
+        };
+        let judged = self.auth.check_signed("GET", &signed_path(camera), query);
+        let login = judged.or_else(|e| {
+            // Only an authentic link is told that it is too old.
+            let late = e.data().get("reason").is_some_and(|r| r == "link_expired");
+            let going_on = late.then(|| self.viewings.by_link(link, camera, Mono::now())).flatten();
+            going_on.ok_or_else(|| {
+                Error::new(ErrorKind::AuthFailed, "this link is not valid, or not any more")
+                    .with("reason", LINK)
+                    .with("suggestion", "ask get_camera_list for a new one; it can be opened for 15 minutes")
+            })
+        })?;
+        Ok(Guest { login, link: Some(link.to_owned()) })
+    }
+}
+
+/// One member of a query.
+pub(super) fn member<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
