@@ -182,6 +182,11 @@ fn a_camera_silent_for_8_s_is_an_error_and_the_recording_goes_on() {
     let at = now_ms();
     camera.freeze_publisher(true);
     testbox.wait_log("recording.error");
+    let row = wait_for("the camera shows that it is silent", || {
+        let row = client.ok("get_camera_status", serde_json::json!({ "device": "camera0" }));
+        (row["status"] == "ERROR").then_some(row)
+    });
+    assert!(row["problem"].as_str().is_some_and(|p| p.contains("no picture")), "{row}");
     wait_for("8 s pass", || (now_ms() >= at + TROUBLE.as_millis() as u64).then_some(()));
     camera.freeze_publisher(false);
     let over = now_ms();
@@ -194,7 +199,9 @@ fn a_camera_silent_for_8_s_is_an_error_and_the_recording_goes_on() {
         (hole.to_ms - over) as f64 / 1e3
     );
     assert!(hole.lost <= 2.0, "{hole:?}");
-    println!("  listed as {:?}", recording.gap_of(&hole));
+    let gap = recording.gap_of(&hole);
+    println!("  listed as {gap:?}");
+    assert_eq!(gap.cause, "camera_silent");
 }
 
 /// A library that moves the wall clock of the program it is preloaded into (`tests/fakes/clock.c`);

@@ -5,10 +5,14 @@
 //! is a window: the pull stands in MediaMTX's configuration while we try, and is parked (an empty
 //! path that holds readers back) while we wait. A bare TCP connect once a second ends the wait.
 
+mod away;
+
 use std::time::Duration;
 
 use crate::base::Mono;
 use crate::base::backoff::Backoff;
+
+pub use away::Away;
 
 /// Shorter than MediaMTX's own retry pause of 5 s (mediamtx.md §10), so that it never tries twice.
 const ATTEMPT: Duration = Duration::from_millis(4500);
@@ -31,11 +35,8 @@ pub enum Event {
         /// It carries a sound track.
         sound: bool,
     },
-    /// The attempt failed; `login` = the camera refused user or password.
-    Refused {
-        /// Whether it was the log-in.
-        login: bool,
-    },
+    /// The attempt failed.
+    Failed(Away),
     /// A TCP connect succeeded or not.
     Probed(bool),
     /// The repacker of this run can be read.
@@ -64,7 +65,9 @@ pub enum Action {
     /// Stop it; [`Event::RepackDown`] must follow.
     StopRepack(u64),
     /// The camera was live and is not.
-    Lost,
+    Lost(Away),
+    /// The camera is still away; this is why now.
+    Why(Away),
     /// The camera is live.
     Back,
 }
@@ -88,12 +91,14 @@ pub struct Network {
     want_sound: bool,
     strip: bool,
     link: Link,
+    /// Why it is not live, when it is not.
+    away: Away,
     /// A probe is under way.
     probing: bool,
     next_probe: Mono,
-    /// The quiet camera answered a probe already, so the connection is what is broken.
+    /// Its host answered the last probe.
+    reached: bool,
     login: Backoff,
-    refusals: u32,
     repack_run: u64,
     repack: Repack,
     stopped: bool,
@@ -114,10 +119,11 @@ impl Network {
             want_sound,
             strip: strip && !want_sound,
             link: Link::Off,
+            away: Away::Untried,
             probing: false,
             next_probe: Mono::default(),
+            reached: false,
             login: Backoff::new(Duration::from_secs(2), Duration::from_secs(60)),
-            refusals: 0,
             repack_run: 0,
             repack: Repack::Off,
             stopped: false,
@@ -130,13 +136,16 @@ impl Network {
         match event {
             Event::Server(true) if self.link == Link::Off && !self.stopped => self.attempt(now, &mut out),
             Event::Server(true) => {}
-            Event::Server(false) => self.off(&mut out),
+            Event::Server(false) => {
+                self.why(Away::ServerDown, &mut out);
+                self.link = Link::Off;
+            }
             Event::Stop => {
                 self.stopped = true;
-                self.off(&mut out);
+                self.link = Link::Off;
             }
             Event::Seen { ready, bytes, sound } => self.seen(now, ready, bytes, sound, &mut out),
-            Event::Refused { login } => self.refused(now, login, &mut out),
+            Event::Failed(away) => self.failed(now, away, &mut out),
             Event::Probed(ok) => self.probed(now, ok, &mut out),
             Event::RepackUp(run) => {
                 if run == self.repack_run && matches!(self.repack, Repack::On { .. }) {
@@ -162,11 +171,14 @@ impl Network {
         out.push(Action::Pull);
     }
 
-    fn off(&mut self, out: &mut Vec<Action>) {
+    /// It is not live, and this is why.
+    fn why(&mut self, away: Away, out: &mut Vec<Action>) {
         if let Link::Live(..) = self.link {
-            out.push(Action::Lost);
+            out.push(Action::Lost(away));
+        } else if self.away != away {
+            out.push(Action::Why(away));
         }
-        self.link = Link::Off;
+        self.away = away;
     }
 
     fn seen(&mut self, now: Mono, ready: bool, bytes: u64, sound: bool, out: &mut Vec<Action>) {
@@ -174,7 +186,6 @@ impl Network {
             // A session without a byte is no picture: such a camera would be found and lost for ever.
             Link::Attempting(_) if ready && bytes > 0 => {
                 self.login.reset();
-                self.refusals = 0;
                 self.link = Link::Live(bytes, now);
                 if sound && !self.want_sound && !self.strip {
                     self.strip = true;
@@ -185,7 +196,7 @@ impl Network {
                 }
             }
             Link::Live(..) if !ready => {
-                out.push(Action::Lost);
+                self.why(Away::Ended, out);
                 // MediaMTX noticed and pauses 5 s now; we look every second instead.
                 self.park(now, Duration::ZERO, out);
             }
@@ -194,13 +205,15 @@ impl Network {
         }
     }
 
-    fn refused(&mut self, now: Mono, login: bool, out: &mut Vec<Action>) {
+    fn failed(&mut self, now: Mono, away: Away, out: &mut Vec<Action>) {
         if !matches!(self.link, Link::Attempting(_)) {
             return;
         }
-        self.refusals = self.refusals.saturating_add(1);
-        let delay =
-            if login { self.login.delay_spread(0.75 + (now.0 % 1024) as f64 / 2048.0) } else { PROBE_EVERY };
+        self.why(away, out);
+        let delay = match away {
+            Away::LoginRefused => self.login.delay_spread(0.75 + (now.0 % 1024) as f64 / 2048.0),
+            _ => PROBE_EVERY,
+        };
         self.park(now, delay, out);
     }
 
@@ -213,14 +226,14 @@ impl Network {
     fn probed(&mut self, now: Mono, ok: bool, out: &mut Vec<Action>) {
         self.probing = false;
         self.next_probe = now + PROBE_EVERY;
-        if !ok {
-            return;
-        }
+        self.reached = ok;
         match self.link {
+            Link::Waiting(_) if !ok => self.why(Away::Unreachable, out),
+            _ if !ok => {}
             Link::Waiting(until) if now >= until => self.attempt(now, out),
             // The host answers while the session is dead: the session is what is broken.
             Link::Live(_, grown) if now.since(grown) >= QUIET => {
-                out.push(Action::Lost);
+                self.why(Away::Silent, out);
                 self.attempt(now, out);
             }
             _ => {}
@@ -231,6 +244,7 @@ impl Network {
         if let Link::Attempting(until) = self.link
             && now >= until
         {
+            self.why(if self.reached { Away::Silent } else { Away::Unreachable }, out);
             self.park(now, Duration::ZERO, out);
         }
         if self.wants_probe().is_some_and(|at| now >= at) {
@@ -290,9 +304,9 @@ impl Network {
         self.strip
     }
 
-    /// Attempts in a row that the camera answered with a refusal.
-    pub fn refusals(&self) -> u32 {
-        self.refusals
+    /// Why it is not live, when it is not.
+    pub fn away(&self) -> Away {
+        self.away
     }
 
     /// The repacker delivers.

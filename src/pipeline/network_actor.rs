@@ -18,7 +18,7 @@ use crate::snapshot::{Codec, Keyframes};
 
 use super::Parts;
 use super::cameras::{Member, Order};
-use super::network::{Action, Event, Link, Network};
+use super::network::{Action, Away, Event, Link, Network};
 use super::run::{PathWatch, Run, next_event, path_ready, until};
 use super::still::Stills;
 use super::view::CameraView;
@@ -42,6 +42,7 @@ struct NetworkActor {
     /// What MediaMTX last said of the pulled path.
     last: Option<PathState>,
     live_since_us: Option<i64>,
+    /// What went wrong on our own side.
     problem: Option<String>,
 }
 
@@ -89,7 +90,7 @@ pub(super) fn start(
         pulling: None,
         last: None,
         live_since_us: None,
-        problem: Some("it has not answered yet".into()),
+        problem: None,
         def,
     };
     parts.group.spawn(format!("camera {}", member.def.id), actor.run());
@@ -159,7 +160,7 @@ impl NetworkActor {
                 }
                 News::Seen(state) => self.seen(state).await,
                 News::Probed(ok) => self.take(Event::Probed(ok)).await,
-                News::Failed(why) => self.refused(&why).await,
+                News::Failed(why) => self.take(Event::Failed(Away::from_failure(&why))).await,
                 News::Repack(event) => self.repack_said(event).await,
                 News::RepackReady(run) => {
                     self.take(Event::RepackUp(run)).await;
@@ -182,25 +183,6 @@ impl NetworkActor {
         };
         self.last = state;
         self.take(event).await;
-    }
-
-    async fn refused(&mut self, why: &str) {
-        if !matches!(self.machine.link(), Link::Attempting(_)) {
-            return;
-        }
-        let login = why.contains("401") || why.contains("403");
-        let problem = if login {
-            "the camera refuses the user name or password; correct camera.source"
-        } else if why.contains("404") {
-            "the camera answers, but has no stream at this path; correct camera.source or start its stream"
-        } else {
-            "the camera does not deliver its stream"
-        };
-        if self.problem.as_deref() != Some(problem) {
-            tracing::warn!(camera = %self.def.id, "{problem}");
-            self.problem = Some(problem.into());
-        }
-        self.take(Event::Refused { login }).await;
     }
 
     async fn repack_said(&mut self, event: EncoderEvent) {
@@ -247,12 +229,15 @@ impl NetworkActor {
                     repack.stop();
                 }
             }
-            Action::Lost => {
-                tracing::warn!(camera = %id, "the network camera is gone");
-                self.problem = Some("the camera does not answer".into());
+            Action::Lost(away) => {
+                tracing::warn!(camera = %id, "the network camera is lost: {}", away.problem());
                 self.live_since_us = None;
                 self.stills.read_by(None);
-                self.parts.recordings.fault(id, GapCause::CameraDisconnected);
+                self.is_away(away);
+            }
+            Action::Why(away) => {
+                tracing::warn!(camera = %id, "{}", away.problem());
+                self.is_away(away);
             }
             Action::Back => {
                 tracing::info!(camera = %id, "the network camera is live");
@@ -263,6 +248,13 @@ impl NetworkActor {
                 }
             }
             Action::StartRepack(_) => unreachable!("taken out before"),
+        }
+    }
+
+    fn is_away(&mut self, away: Away) {
+        self.problem = None;
+        if let Some(cause) = away.gap() {
+            self.parts.recordings.fault(self.def.id, cause);
         }
     }
 

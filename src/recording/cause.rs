@@ -11,6 +11,8 @@ pub enum GapCause {
     CameraSilent,
     /// The camera is gone.
     CameraDisconnected,
+    /// The camera does not let us in.
+    CameraRefused,
     /// FFmpeg ended or was ended.
     EncoderExited,
     /// MediaMTX ended or was ended.
@@ -29,9 +31,10 @@ pub enum GapCause {
 
 impl GapCause {
     /// Every cause once.
-    pub const ALL: [GapCause; 9] = [
+    pub const ALL: [GapCause; 10] = [
         GapCause::CameraSilent,
         GapCause::CameraDisconnected,
+        GapCause::CameraRefused,
         GapCause::EncoderExited,
         GapCause::MediamtxExited,
         GapCause::DaemonDown,
@@ -46,6 +49,7 @@ impl GapCause {
         match self {
             GapCause::CameraSilent => "camera_silent",
             GapCause::CameraDisconnected => "camera_disconnected",
+            GapCause::CameraRefused => "camera_refused",
             GapCause::EncoderExited => "encoder_exited",
             GapCause::MediamtxExited => "mediamtx_exited",
             GapCause::DaemonDown => "daemon_down",

@@ -299,9 +299,10 @@ fn rank(cause: GapCause) -> u8 {
         GapCause::ClockStep => 3,
         GapCause::CameraSilent => 4,
         GapCause::CameraDisconnected => 5,
-        GapCause::MediamtxExited => 6,
-        GapCause::Storage => 7,
-        GapCause::DaemonDown => 8,
+        GapCause::CameraRefused => 6,
+        GapCause::MediamtxExited => 7,
+        GapCause::Storage => 8,
+        GapCause::DaemonDown => 9,
     }
 }
 

@@ -28,8 +28,8 @@ fn a_lost_camera_is_tried_as_soon_as_its_port_answers() {
         &mut m,
         &[
             (500, seen(true, 5000), &[]),
-            (1000, seen(false, 5000), &[Action::Lost, Action::Park, Action::Probe]),
-            (1001, Event::Probed(false), &[]),
+            (1000, seen(false, 5000), &[Action::Lost(Away::Ended), Action::Park, Action::Probe]),
+            (1001, Event::Probed(false), &[Action::Why(Away::Unreachable)]),
             (1500, Event::Tick, &[]),
             (2001, Event::Tick, &[Action::Probe]),
             (2002, Event::Probed(true), &[Action::Pull]),
@@ -61,7 +61,10 @@ fn a_refused_password_is_tried_ever_more_rarely() {
     for _ in 0..8 {
         now += 50;
         let refused_at = now;
-        assert_eq!(m.step(at(now), Event::Refused { login: true }), [Action::Park]);
+        let refused = m.step(at(now), Event::Failed(Away::LoginRefused));
+        assert_eq!(refused.last(), Some(&Action::Park));
+        // Told once, not at every attempt.
+        assert_eq!(refused.contains(&Action::Why(Away::LoginRefused)), waits.is_empty());
         loop {
             now += 10;
             match m.step(at(now), Event::Tick)[..] {
@@ -87,7 +90,7 @@ fn a_stream_that_is_not_there_yet_is_tried_every_second() {
         &mut m,
         &[
             (0, Event::Server(true), &[Action::Pull]),
-            (20, Event::Refused { login: false }, &[Action::Park]),
+            (20, Event::Failed(Away::NoStream), &[Action::Why(Away::NoStream), Action::Park]),
             (1020, Event::Tick, &[Action::Probe]),
             (1021, Event::Probed(true), &[Action::Pull]),
         ],
@@ -105,7 +108,54 @@ fn a_silent_session_is_replaced_when_the_host_answers() {
             (3000, seen(true, 9000), &[Action::Probe]),
             (4000, Event::Probed(false), &[]),
             (5000, Event::Tick, &[Action::Probe]),
-            (5001, Event::Probed(true), &[Action::Lost, Action::Pull]),
+            (5001, Event::Probed(true), &[Action::Lost(Away::Silent), Action::Pull]),
+        ],
+    );
+}
+
+#[test]
+fn a_camera_that_answers_and_sends_nothing_stays_silent() {
+    let mut m = live();
+    play(
+        &mut m,
+        &[
+            (2100, Event::Tick, &[Action::Probe]),
+            (2101, Event::Probed(true), &[Action::Lost(Away::Silent), Action::Pull]),
+            (2200, seen(true, 0), &[]),
+            (6601, Event::Tick, &[Action::Park, Action::Probe]),
+            (6602, Event::Probed(true), &[Action::Pull]),
+        ],
+    );
+    assert_eq!(m.away(), Away::Silent);
+}
+
+#[test]
+fn why_it_is_away_is_told_again_when_it_changes() {
+    let mut m = live();
+    play(
+        &mut m,
+        &[
+            (1000, seen(false, 5000), &[Action::Lost(Away::Ended), Action::Park, Action::Probe]),
+            (1001, Event::Probed(true), &[Action::Pull]),
+            (1050, Event::Failed(Away::NoStream), &[Action::Why(Away::NoStream), Action::Park]),
+            (2050, Event::Tick, &[Action::Probe]),
+            (2051, Event::Probed(true), &[Action::Pull]),
+            (2060, Event::Failed(Away::NoStream), &[Action::Park]),
+            (3060, Event::Tick, &[Action::Probe]),
+            (4060, Event::Probed(false), &[Action::Why(Away::Unreachable)]),
+        ],
+    );
+}
+
+#[test]
+fn mediamtx_away_is_not_the_cameras_fault() {
+    let mut m = live();
+    play(
+        &mut m,
+        &[
+            (1000, Event::Server(false), &[Action::Lost(Away::ServerDown)]),
+            (1500, Event::Server(true), &[Action::Pull]),
+            (1600, seen(true, 100), &[Action::Back]),
         ],
     );
 }
@@ -141,7 +191,7 @@ fn event() -> impl Strategy<Value = Event> {
             bytes,
             sound
         }),
-        any::<bool>().prop_map(|login| Event::Refused { login }),
+        prop::sample::select(&Away::ALL[..]).prop_map(Event::Failed),
         any::<bool>().prop_map(Event::Probed),
         (0u64..5).prop_map(Event::RepackUp),
         (0u64..5).prop_map(Event::RepackDown),

@@ -38,10 +38,9 @@ impl NetworkActor {
                 view.stream.codec = Some(track.codec.clone());
             }
         } else {
-            view.problem = self.problem.clone();
-            if self.machine.refusals() > 0 && !matches!(self.machine.link(), Link::Off) {
-                view.status = CameraStatus::Error;
-            }
+            let away = self.machine.away();
+            view.status = away.status();
+            view.problem = Some(self.problem.clone().unwrap_or_else(|| away.problem().into()));
         }
         let stream = &mut view.stream;
         stream.phase = if readable {
