@@ -215,6 +215,11 @@ fn cut<T>(
 
     let at = now_ms();
     let Some(state) = off(&mut camera) else { return };
+    wait_for("the camera is not listed as connected", || {
+        let row = client.ok("get_camera_status", json!({ "device": "camera0" }));
+        (row["status"] != "CONNECTED" && row["problem"].is_string()).then_some(())
+    });
+    let told = (now_ms() - at) as f64 / 1000.0;
     wait_for("the cut is over", || (now_ms() >= at + CUT.as_millis() as u64).then_some(()));
     let returned = back(&mut camera, state);
     let live = live_again(&testbox, &mut client, returned);
@@ -223,12 +228,13 @@ fn cut<T>(
     let hole = film.hole(at);
     let recorded = (hole.to_ms as f64 - returned as f64) / 1000.0;
     println!(
-        "listed as connected {live:.2} s after its return, recorded {recorded:.2} s after it; \
+        "listed as away {told:.2} s after the cut, as connected {live:.2} s after its return, recorded {recorded:.2} s after it; \
          lost {:.2} s, gap {:.2} s",
         hole.lost, hole.gap
     );
     let gap = recording.gap_of(&hole);
     println!("  listed as {gap:?}");
+    assert_eq!(gap.cause, "camera_disconnected");
     assert!(hole.lost <= 2.0, "{hole:?}");
     assert!(recorded <= LIVE_AGAIN * 10.0, "recorded again {recorded} s after its return");
     assert!(live <= LIVE_AGAIN * 10.0, "live again {live} s after its return");

@@ -20,6 +20,11 @@ const ATTEMPT: Duration = Duration::from_millis(4500);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// A live camera that sends nothing for this long is looked at. Longer than any sane frame interval.
 const QUIET: Duration = Duration::from_secs(2);
+/// A camera that sends nothing for this long and does not answer a TCP connect either is lost.
+/// MediaMTX itself would keep the dead session for 10 s.
+const DEAF: Duration = Duration::from_secs(3);
+/// Whoever probes answers sooner, whatever happens; this is for the case that he does not.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +98,8 @@ pub struct Network {
     link: Link,
     /// Why it is not live, when it is not.
     away: Away,
-    /// A probe is under way.
-    probing: bool,
+    /// Since when a probe is under way.
+    probing: Option<Mono>,
     next_probe: Mono,
     /// Its host answered the last probe.
     reached: bool,
@@ -120,7 +125,7 @@ impl Network {
             strip: strip && !want_sound,
             link: Link::Off,
             away: Away::Untried,
-            probing: false,
+            probing: None,
             next_probe: Mono::default(),
             reached: false,
             login: Backoff::new(Duration::from_secs(2), Duration::from_secs(60)),
@@ -224,23 +229,28 @@ impl Network {
     }
 
     fn probed(&mut self, now: Mono, ok: bool, out: &mut Vec<Action>) {
-        self.probing = false;
-        self.next_probe = now + PROBE_EVERY;
+        self.probing = None;
         self.reached = ok;
         match self.link {
+            Link::Waiting(until) if ok && now >= until => self.attempt(now, out),
             Link::Waiting(_) if !ok => self.why(Away::Unreachable, out),
-            _ if !ok => {}
-            Link::Waiting(until) if now >= until => self.attempt(now, out),
             // The host answers while the session is dead: the session is what is broken.
-            Link::Live(_, grown) if now.since(grown) >= QUIET => {
+            Link::Live(_, grown) if ok && now.since(grown) >= QUIET => {
                 self.why(Away::Silent, out);
                 self.attempt(now, out);
+            }
+            Link::Live(_, grown) if !ok && now.since(grown) >= DEAF => {
+                self.why(Away::Unreachable, out);
+                self.park(now, Duration::ZERO, out);
             }
             _ => {}
         }
     }
 
     fn due(&mut self, now: Mono, out: &mut Vec<Action>) {
+        if self.probing.is_some_and(|since| now >= since + PROBE_LIMIT) {
+            self.probed(now, false, out);
+        }
         if let Link::Attempting(until) = self.link
             && now >= until
         {
@@ -248,7 +258,8 @@ impl Network {
             self.park(now, Duration::ZERO, out);
         }
         if self.wants_probe().is_some_and(|at| now >= at) {
-            self.probing = true;
+            self.probing = Some(now);
+            self.next_probe = now + PROBE_EVERY;
             out.push(Action::Probe);
         }
         let want = self.strip && matches!(self.link, Link::Live(..));
@@ -271,7 +282,7 @@ impl Network {
     }
 
     fn wants_probe(&self) -> Option<Mono> {
-        if self.probing {
+        if self.probing.is_some() {
             return None;
         }
         match self.link {
@@ -291,7 +302,8 @@ impl Network {
             Repack::Waiting(at) => Some(at),
             _ => None,
         };
-        [attempt, repack, self.wants_probe()].into_iter().flatten().min()
+        let answer = self.probing.map(|since| since + PROBE_LIMIT);
+        [attempt, repack, answer, self.wants_probe()].into_iter().flatten().min()
     }
 
     /// Where it is.

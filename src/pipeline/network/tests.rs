@@ -1,4 +1,5 @@
 use super::*;
+use crate::pipeline::view::CameraStatus;
 use proptest::prelude::*;
 
 fn at(ms: u64) -> Mono {
@@ -106,9 +107,52 @@ fn a_silent_session_is_replaced_when_the_host_answers() {
             (1000, seen(true, 9000), &[]),
             (2999, seen(true, 9000), &[]),
             (3000, seen(true, 9000), &[Action::Probe]),
-            (4000, Event::Probed(false), &[]),
-            (5000, Event::Tick, &[Action::Probe]),
-            (5001, Event::Probed(true), &[Action::Lost(Away::Silent), Action::Pull]),
+            (3001, Event::Probed(false), &[]),
+            (4000, Event::Tick, &[Action::Probe]),
+            (4001, Event::Probed(true), &[Action::Lost(Away::Silent), Action::Pull]),
+        ],
+    );
+}
+
+#[test]
+fn a_camera_whose_packets_are_dropped_is_lost_three_seconds_later_and_sought_every_second() {
+    let mut m = live();
+    play(
+        &mut m,
+        &[
+            (1000, seen(true, 9000), &[]),
+            (3000, Event::Tick, &[Action::Probe]),
+            (4000, Event::Probed(false), &[Action::Lost(Away::Unreachable), Action::Park, Action::Probe]),
+            (5000, Event::Probed(false), &[Action::Probe]),
+            (5300, Event::Probed(true), &[Action::Pull]),
+            (5500, seen(true, 10), &[Action::Back]),
+        ],
+    );
+}
+
+#[test]
+fn a_probe_that_is_never_answered_keeps_no_camera_live() {
+    let mut m = live();
+    play(
+        &mut m,
+        &[
+            (2100, Event::Tick, &[Action::Probe]),
+            (4099, Event::Tick, &[]),
+            (4100, Event::Tick, &[Action::Lost(Away::Unreachable), Action::Park, Action::Probe]),
+        ],
+    );
+}
+
+#[test]
+fn a_camera_that_pauses_shorter_than_three_seconds_is_left_alone() {
+    let mut m = live();
+    play(
+        &mut m,
+        &[
+            (2100, Event::Tick, &[Action::Probe]),
+            (2800, seen(true, 2000), &[]),
+            (3100, Event::Probed(false), &[]),
+            (4799, Event::Tick, &[]),
         ],
     );
 }
@@ -142,7 +186,7 @@ fn why_it_is_away_is_told_again_when_it_changes() {
             (2051, Event::Probed(true), &[Action::Pull]),
             (2060, Event::Failed(Away::NoStream), &[Action::Park]),
             (3060, Event::Tick, &[Action::Probe]),
-            (4060, Event::Probed(false), &[Action::Why(Away::Unreachable)]),
+            (3061, Event::Probed(false), &[Action::Why(Away::Unreachable)]),
         ],
     );
 }
@@ -215,7 +259,7 @@ proptest! {
             now += 100;
             bytes += 100;
             let mut actions = m.step(at(now), Event::Tick);
-            if m.probing { actions.extend(m.step(at(now), Event::Probed(true))); }
+            if m.probing.is_some() { actions.extend(m.step(at(now), Event::Probed(true))); }
             let ready = !matches!(m.link(), Link::Waiting(_));
             m.step(at(now), Event::Seen { ready, bytes, sound: true });
             if m.repack == Repack::Stopping { let r = m.repack_run; m.step(at(now), Event::RepackDown(r)); }
@@ -223,5 +267,36 @@ proptest! {
         }
         prop_assert!(matches!(m.link(), Link::Live(..)), "{m:?}");
         prop_assert!(!m.strips_sound() || m.repack_is_up(), "{m:?}");
+    }
+
+    /// After any history a camera that sends nothing is not called live for longer than six seconds,
+    /// whatever its host answers and even if nobody answers for it.
+    #[test]
+    fn no_history_keeps_a_silent_camera_live(
+        history in prop::collection::vec((0u64..20_000, event()), 0..60),
+        answers in prop::collection::vec(prop::option::of(any::<bool>()), 200),
+    ) {
+        let mut m = Network::new(false, false);
+        let mut now = 0;
+        for (wait, event) in history {
+            now += wait;
+            m.step(at(now), event);
+        }
+        let frozen = match m.link() {
+            Link::Live(bytes, _) => bytes,
+            _ => 0,
+        };
+        for (n, answer) in answers.into_iter().enumerate() {
+            now += 100;
+            // A new session begins to count anew, and gets nothing.
+            let bytes = if matches!(m.link(), Link::Live(..)) { frozen } else { 0 };
+            m.step(at(now), Event::Seen { ready: true, bytes, sound: false });
+            m.step(at(now), Event::Tick);
+            if let (Some(_), Some(ok)) = (m.probing, answer) {
+                m.step(at(now), Event::Probed(ok));
+            }
+            prop_assert!(n < 60 || !matches!(m.link(), Link::Live(..)), "{m:?}");
+        }
+        prop_assert!(m.away().status() != CameraStatus::Connected);
     }
 }
