@@ -17,6 +17,7 @@
 //! | `mediamtx` | MediaMTX: file, process, paths, who may publish and read |
 //! | `recording` | segments, gaps, recovery, storage guard |
 //! | `snapshot` | stills |
+//! | `preview` | the newest picture as JPEG, for pollers and followers |
 //! | `pipeline` | one camera's state machine and the actor that runs it |
 //! | `health` | probes and the verdict |
 //! | `live` | live video for browsers: HLS, WebRTC signalling, the page |
@@ -42,6 +43,7 @@ pub mod log;
 pub mod mediamtx;
 pub mod notice;
 pub mod pipeline;
+pub mod preview;
 pub mod recording;
 pub mod rpc;
 pub mod snapshot;

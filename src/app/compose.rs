@@ -16,6 +16,7 @@ use crate::health::Health;
 use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
 use crate::notice::Notices;
 use crate::pipeline::{self, Parts};
+use crate::preview::Makers;
 use crate::recording::{Recordings, RecordingsOptions};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
@@ -109,6 +110,7 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     let ffmpeg = settings.ffmpeg.binary.clone();
     let parts = Parts {
         decoder: Decoder::new(ffmpeg.clone(), spawner.clone(), cameras_phase.clone()),
+        makers: Makers::new(),
         spawner,
         group: cameras_phase,
         mediamtx: mediamtx.clone(),

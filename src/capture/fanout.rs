@@ -12,6 +12,8 @@ use super::frame::Frame;
 #[derive(Clone, Default)]
 pub struct Fanout {
     shared: Arc<Mutex<Shared>>,
+    /// Wakes those who wait for the newest frame without having a queue.
+    published: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -95,6 +97,8 @@ impl Fanout {
             queue.push(frame.clone());
         }
         shared.latest = Some(frame);
+        drop(shared);
+        self.published.notify_waiters();
     }
 
     /// Adds a consumer that holds up to `depth` frames (at least one). It starts with the newest
@@ -119,6 +123,27 @@ impl Fanout {
     /// The newest frame; its `captured` says how old it is.
     pub fn latest(&self) -> Option<Frame> {
         lock(&self.shared).latest.clone()
+    }
+
+    /// The newest frame and its number: how many frames there were up to it, over all starts of the
+    /// source.
+    pub fn newest(&self) -> Option<(u64, Frame)> {
+        let shared = lock(&self.shared);
+        Some((shared.frames, shared.latest.clone()?))
+    }
+
+    /// The newest frame once it is another than `number`; cancel-safe. Numbers only rise, so that is a
+    /// newer one, or `number` comes from an earlier run of the program. Whoever waits here has no
+    /// queue and is no consumer.
+    pub async fn newer_than(&self, number: u64) -> (u64, Frame) {
+        loop {
+            // Enrolled before the look, so that nothing is missed between look and wait.
+            let published = self.published.notified();
+            if let Some(newest) = self.newest().filter(|newest| newest.0 != number) {
+                return newest;
+            }
+            published.await;
+        }
     }
 
     /// Forgets the newest frame: the camera is gone and nobody shall take the picture for live.
@@ -247,6 +272,20 @@ mod tests {
         drop(fanout.subscribe("short", 1));
         fanout.publish(frame(0));
         assert!(fanout.counters().consumers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_newest_gets_it_and_none_in_between() {
+        let fanout = Fanout::new();
+        let ((number, got), ()) =
+            tokio::join!(fanout.newer_than(0), async { (5..8).for_each(|n| fanout.publish(frame(n))) });
+        assert_eq!((number, got.sequence), (3, 7));
+        assert_eq!(fanout.newer_than(2).await.0, 3, "at once");
+        assert!(fanout.counters().consumers.is_empty());
+        fanout.forget_latest();
+        assert!(fanout.newest().is_none());
+        let ((number, got), ()) = tokio::join!(fanout.newer_than(3), async { fanout.publish(frame(0)) });
+        assert_eq!((number, got.sequence), (4, 0), "numbers go on over a new start of the source");
     }
 
     #[tokio::test]

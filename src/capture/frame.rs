@@ -43,6 +43,12 @@ impl Deref for FrameBytes {
     }
 }
 
+impl AsRef<[u8]> for FrameBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl From<Vec<u8>> for FrameBytes {
     fn from(bytes: Vec<u8>) -> Self {
         Self(Arc::new(bytes))

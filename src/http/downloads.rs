@@ -31,7 +31,7 @@ pub(super) struct Lease {
 }
 
 impl Downloads {
-    /// Lets a request for `path` with a signed `query` through, or says why not.
+    /// Lets a request for `path` with a signed `query` through, as whose it was made, or says why not.
     pub(super) fn enter(
         &self,
         auth: &Auth,
@@ -39,7 +39,7 @@ impl Downloads {
         path: &str,
         query: &str,
         now: Mono,
-    ) -> Result<Lease> {
+    ) -> Result<(Login, Lease)> {
         let judged = auth.check_signed(method, path, query);
         // The signature stands for path and login alike.
         let key = query.split('&').find_map(|p| p.strip_prefix("sig=")).unwrap_or_default().to_owned();
@@ -47,24 +47,27 @@ impl Downloads {
         if all.len() > SWEEP_ABOVE {
             all.retain(|_, s| s.is_live(now));
         }
-        match judged {
+        let login = match judged {
             Ok(login) => {
-                let session = all.entry(key.clone()).or_insert(Session { login, seen: now, open: 0 });
+                let new = Session { login: login.clone(), seen: now, open: 0 };
+                let session = all.entry(key.clone()).or_insert(new);
                 session.seen = now;
                 session.open += 1;
+                login
             }
             // Only an authentic link is told that it is too old.
             Err(e) if is_late(&e) => match all.get_mut(&key).filter(|s| s.is_live(now)) {
                 Some(session) => {
                     session.seen = now;
                     session.open += 1;
+                    session.login.clone()
                 }
                 None => return Err(e),
             },
             Err(e) => return Err(e),
-        }
+        };
         drop(all);
-        Ok(Lease { downloads: self.clone(), key })
+        Ok((login, Lease { downloads: self.clone(), key }))
     }
 }
 

@@ -6,18 +6,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use hyper::header::{
-    ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, WWW_AUTHENTICATE,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 
+use super::access;
 use super::answer::{self, Body};
 use super::file_body::FileBody;
 use super::range::{self, Asked, Part};
 use super::server::Main;
 use crate::base::id::is_plain_name;
-use crate::base::{Error, ErrorKind, Mono, RecordingName, Result};
+use crate::base::{Error, RecordingName, Result};
 
 /// What a path below `/files/` names.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,8 +45,8 @@ pub(super) async fn answer<B>(main: &Main, request: &Request<B>) -> Response<Bod
     }
     let query = request.uri().query().unwrap_or_default();
     // Before anything about the file: whether a name exists is not for strangers.
-    let lease = match enter(main, request, query) {
-        Ok(lease) => lease,
+    let lease = match access::enter(main, request, request.uri().path(), "the download_url of an answer") {
+        Ok(guest) => Box::new(guest.lease),
         Err(refusal) => return *refusal,
     };
     let sent = async {
@@ -56,47 +57,6 @@ pub(super) async fn answer<B>(main: &Main, request: &Request<B>) -> Response<Bod
     match sent.await {
         Ok(response) => response,
         Err(e) => answer::failure(&e),
-    }
-}
-
-/// Lets a request in by its bearer token or its signed query.
-fn enter<B>(
-    main: &Main,
-    request: &Request<B>,
-    query: &str,
-) -> std::result::Result<Box<dyn Send + Sync>, Box<Response<Body>>> {
-    let headers = request.headers();
-    let challenge = |e: &Error| {
-        let mut response = answer::failure(e);
-        response
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fieldcam\""));
-        Box::new(response)
-    };
-    if let Some(value) = headers.get(AUTHORIZATION) {
-        let token = value.to_str().ok().and_then(|v| v.split_once(' '));
-        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, t)| t.trim());
-        return main
-            .services
-            .auth
-            .verify(token.unwrap_or_default())
-            .map(|_| Box::new(()) as Box<dyn Send + Sync>)
-            .map_err(|e| challenge(&e));
-    }
-    if !query.split('&').any(|p| p.starts_with("sig=")) {
-        let e = Error::new(ErrorKind::AuthFailed, "Authentication failed or token expired")
-            .with("suggestion", "send `Authorization: Bearer TOKEN`, or use the download_url of an answer");
-        return Err(challenge(&e));
-    }
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    match main.downloads.enter(&main.services.auth, method, path, query, Mono::now()) {
-        Ok(lease) => Ok(Box::new(lease)),
-        // Known well enough to be refused: asking again with a log-in is for the client to decide.
-        Err(_) => Err(Box::new(answer::refusal(
-            StatusCode::FORBIDDEN,
-            "this link is not valid, or not any more",
-            "ask for a new download_url; it works for 15 minutes",
-        ))),
     }
 }
 
@@ -229,6 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::base::ErrorKind;
 
     const BARE: [(&str, &str); 0] = [];
 

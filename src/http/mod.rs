@@ -4,10 +4,13 @@
 //! and Origin checks first; no path, no query and no secret reaches a log or an answer; a file is
 //! read off the async threads, one piece of 256 KiB in memory. Costs one task a connection.
 
+mod access;
 mod answer;
 mod downloads;
 mod file_body;
 mod files;
+mod frame_query;
+mod frames;
 mod handshake;
 mod health_pages;
 mod hosts;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{self, Body};
 use super::downloads::Downloads;
 use super::hosts::{Authority, Hosts, host_of};
-use super::{ServerOptions, files, handshake, health_pages, index};
+use super::{ServerOptions, files, frames, handshake, health_pages, index};
 use crate::health::Health;
 use crate::live::Live;
 use crate::rpc::{Reached, Rpc, Services};
@@ -49,6 +49,8 @@ pub(super) enum Port {
 pub(super) struct Main {
     pub(super) services: Arc<Services>,
     pub(super) downloads: Downloads,
+    /// Tells this run of the program from others, in entity tags.
+    pub(super) run: u32,
     rpc: Rpc,
     live: Live,
     hosts: Hosts,
@@ -64,6 +66,7 @@ impl Main {
         Self {
             services,
             downloads: Downloads::default(),
+            run: rand::random(),
             rpc,
             live,
             hosts: Hosts::new(hostname.trim(), &options.allowed_origins),
@@ -240,6 +243,7 @@ async fn route(
         },
         "/" => index::answer(&request, &reached),
         path if path.starts_with("/live/") => main.live.answer(request, peer.ip()).await.map(Body::Live),
+        path if path.starts_with("/cameras/") => frames::answer(main, &request).await,
         path if path.starts_with("/files/") => files::answer(main, &request).await,
         _ => answer::refusal(StatusCode::NOT_FOUND, "nothing is here", "GET / says what there is"),
     }

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use crate::base::{CameraId, Error, Mono, Result};
 use crate::camera::{CameraDef, Gone};
 use crate::mediamtx::MediaMtx;
+use crate::preview::Preview;
 use crate::recording::{self, CameraFacts, Recordings, StartRecording};
 use crate::snapshot::SnapshotInfo;
 
@@ -25,7 +26,7 @@ pub(super) enum Order {
     Open,
     /// stop_streaming.
     Close,
-    /// A still is wanted: deliver frames until then.
+    /// A still is wanted, or somebody looks: deliver frames until then.
     Peek(Mono),
 }
 
@@ -35,6 +36,7 @@ pub(super) struct Member {
     pub orders: mpsc::Sender<Order>,
     pub view: watch::Receiver<CameraView>,
     pub stills: Stills,
+    pub preview: Preview,
     /// The encoder's command for people; empty when MediaMTX pulls the camera.
     pub command: String,
 }
@@ -131,6 +133,13 @@ impl Cameras {
         let member = self.connected(id)?;
         let peek = self.order(member, Order::Peek(Mono::now() + PATIENCE));
         member.stills.take(peek, id, filename).await
+    }
+
+    /// The newest pictures of a camera, for those who look.
+    ///
+    /// Fails with `InvalidState` when the camera is away.
+    pub fn preview(&self, id: CameraId) -> Result<Preview> {
+        Ok(self.connected(id)?.preview.clone())
     }
 
     /// Starts a recording, timed or until stopped.

@@ -29,6 +29,7 @@ use crate::capture::{Fanout, TestPlan};
 use crate::config::SourceSpec;
 use crate::encoder::EncodePlan;
 use crate::mediamtx::{MediaMtx, PathSource, PathSpec};
+use crate::preview::Makers;
 use crate::recording::{Intent, Recordings};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub snapshots: Snapshots,
     /// Decodes stills of network cameras.
     pub decoder: Decoder,
+    /// Encode pictures for those who look.
+    pub makers: Makers,
     /// Where it is remembered that a camera sends sound it should not.
     pub store: Store,
     /// The clock.
@@ -118,10 +121,12 @@ fn start_local(
     let encoder_plan = EncodePlan { width: def.width, height: def.height, fps: def.fps };
     let fanout = Fanout::new();
     let (view, seen) = watch::channel(local_actor::first_view(&def));
+    let stills = still::Stills::of_frames(fanout.clone(), def.fps, parts.snapshots.clone());
     let member = cameras::Member {
+        preview: stills.preview(parts.makers.clone(), &parts.group, sender.clone()),
         orders: sender,
         view: seen,
-        stills: still::Stills::of_frames(fanout.clone(), def.fps, parts.snapshots.clone()),
+        stills,
         command: encoder_plan.plan().printable(),
         def: def.clone(),
     };

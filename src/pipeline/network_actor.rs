@@ -72,6 +72,7 @@ pub(super) fn start(
     let (view, seen) = watch::channel(CameraView::unseen(def.id, &def.name));
     let member = Member {
         def: def.clone(),
+        preview: stills.preview(parts.makers.clone(), &parts.group, sender.clone()),
         orders: sender,
         view: seen,
         stills: stills.clone(),

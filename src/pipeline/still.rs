@@ -3,11 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{mpsc, watch};
+
 use crate::base::{CameraId, Error, Mono, Result};
 use crate::capture::{Fanout, Frame};
+use crate::preview::{Following, Makers, Preview};
 use crate::snapshot::{Decoder, Keyframes, SnapshotInfo, Snapshots};
+use crate::supervise::Group;
 
-use super::cameras::PATIENCE;
+use super::cameras::{Order, PATIENCE};
 
 /// A camera's door to stills. Clones share it.
 #[derive(Clone)]
@@ -25,6 +29,8 @@ enum Source {
     /// The reader exists while the camera is live.
     Keyframes {
         reader: Arc<Mutex<Option<Arc<Keyframes>>>>,
+        /// The same for those who only look.
+        following: watch::Sender<Option<Following>>,
         decoder: Decoder,
     },
 }
@@ -39,13 +45,27 @@ impl Stills {
 
     /// Of a network camera.
     pub fn of_keyframes(decoder: Decoder, snapshots: Snapshots) -> Self {
-        Self { snapshots, source: Source::Keyframes { reader: Arc::default(), decoder } }
+        let following = watch::Sender::new(None);
+        Self { snapshots, source: Source::Keyframes { reader: Arc::default(), following, decoder } }
     }
 
     /// The camera is live and read by `reader`, or no longer.
     pub fn read_by(&self, reader: Option<Keyframes>) {
-        if let Source::Keyframes { reader: slot, .. } = &self.source {
+        if let Source::Keyframes { reader: slot, following, .. } = &self.source {
+            following.send_replace(reader.as_ref().map(Keyframes::follow));
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = reader.map(Arc::new);
+        }
+    }
+
+    /// The newest pictures of the same source, for those who look; `sender` is the camera's actor.
+    pub fn preview(&self, makers: Makers, group: &Group, sender: mpsc::Sender<Order>) -> Preview {
+        match &self.source {
+            Source::Frames { fanout, .. } => Preview::of_frames(fanout.clone(), makers, move |until| {
+                sender.try_send(Order::Peek(until)).is_ok()
+            }),
+            Source::Keyframes { following, decoder, .. } => {
+                Preview::of_keyframes(following.subscribe(), decoder.clone(), makers, group.clone())
+            }
         }
     }
 

@@ -74,6 +74,11 @@ impl Keyframes {
         self.newest.borrow().clone()
     }
 
+    /// The newest keyframe and those to come; ends with this reader without keeping it alive.
+    pub fn follow(&self) -> watch::Receiver<Option<Keyframe>> {
+        self.newest.clone()
+    }
+
     /// The newest keyframe, or the first one that comes within `limit`.
     pub async fn wait(&self, limit: Duration) -> Option<Keyframe> {
         let mut newest = self.newest.clone();

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 pub mod bystander;
 pub mod ffmpeg;
 pub mod footage;
+pub mod frames;
 pub mod http;
 pub mod loopdisk;
 pub mod mediaserver;

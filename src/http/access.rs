@@ -1,0 +1,56 @@
+//! Who asks: a bearer token, or the signed query of a link.
+
+use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Request, Response, StatusCode};
+
+use super::answer::{self, Body};
+use super::downloads::Lease;
+use super::server::Main;
+use crate::auth::Login;
+use crate::base::{Error, ErrorKind, Mono};
+
+/// Somebody who was let in.
+pub(super) struct Guest {
+    pub login: Login,
+    /// Keeps a link's session alive while its answer is being sent.
+    pub lease: Option<Lease>,
+}
+
+/// Lets a request in that may read what `signed` covers; `links` says where its links come from.
+pub(super) fn enter<B>(
+    main: &Main,
+    request: &Request<B>,
+    signed: &str,
+    links: &str,
+) -> Result<Guest, Box<Response<Body>>> {
+    let auth = &main.services.auth;
+    if let Some(value) = request.headers().get(AUTHORIZATION) {
+        let token = value.to_str().ok().and_then(|v| v.split_once(' '));
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, t)| t.trim());
+        let login = auth.verify(token.unwrap_or_default()).map_err(|e| challenge(&e))?;
+        return Ok(Guest { login, lease: None });
+    }
+    let query = request.uri().query().unwrap_or_default();
+    if !query.split('&').any(|p| p.starts_with("sig=")) {
+        let e = Error::new(ErrorKind::AuthFailed, "Authentication failed or token expired")
+            .with("suggestion", format!("send `Authorization: Bearer TOKEN`, or use {links}"));
+        return Err(challenge(&e));
+    }
+    let entered = main.downloads.enter(auth, request.method().as_str(), signed, query, Mono::now());
+    match entered {
+        Ok((login, lease)) => Ok(Guest { login, lease: Some(lease) }),
+        // Known well enough to be refused: asking again with a log-in is for the client to decide.
+        Err(_) => Err(Box::new(answer::refusal(
+            StatusCode::FORBIDDEN,
+            "this link is not valid, or not any more",
+            &format!("ask for {links} again; a link works for 15 minutes"),
+        ))),
+    }
+}
+
+/// "Not logged in", with the header that asks for a log-in.
+pub(super) fn challenge(e: &Error) -> Box<Response<Body>> {
+    let mut response = answer::failure(e);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fieldcam\""));
+    Box::new(response)
+}

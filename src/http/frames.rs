@@ -1,0 +1,160 @@
+//! `GET /cameras/…`: the newest picture of a camera, and picture after picture.
+
+use std::time::Duration;
+
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::access::{self, Guest};
+use super::answer::{self, Body};
+use super::frame_query::{Asked, Wanted, etag, matches, wanted};
+use super::server::Main;
+use crate::auth::refused;
+use crate::base::clock::iso8601;
+use crate::base::{CameraId, Error, ErrorKind, Mono, Result};
+use crate::preview::{self, Picture, Preview, Quality, Stamp};
+
+/// How long `newer_than` waits. Shorter than the idle time of any proxy.
+const NEWER_LIMIT: Duration = Duration::from_secs(10);
+/// How long a camera may take to its first picture.
+const FIRST_LIMIT: Duration = Duration::from_secs(8);
+
+const FRAME_NUMBER: HeaderName = HeaderName::from_static("x-frame-number");
+const FRAME_AGE: HeaderName = HeaderName::from_static("x-frame-age-ms");
+const FRAME_TIME: HeaderName = HeaderName::from_static("x-frame-time");
+
+/// Answers a request whose path starts with `/cameras/`.
+pub(super) async fn answer<B>(main: &Main, request: &Request<B>) -> Response<Body> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refusal =
+            answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "pictures can only be read", "use GET");
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    let path = request.uri().path();
+    let wanted = wanted(path);
+    let signed = wanted.map_or_else(|| path.to_owned(), |(camera, _)| preview::signed_path(camera));
+    // Before anything about the camera: whether it exists is not for strangers.
+    let guest = match access::enter(main, request, &signed, "the links of get_camera_status") {
+        Ok(guest) => guest,
+        Err(refusal) => return *refusal,
+    };
+    let answered = match wanted {
+        Some((camera, wanted)) => picture(main, request, &guest, camera, wanted).await,
+        None => Err(Error::not_found("Picture", "").with("suggestion", "GET / says what there is")),
+    };
+    answered.unwrap_or_else(|e| failure(&e))
+}
+
+/// A camera that is away or slow may be there in a moment.
+fn failure(e: &Error) -> Response<Body> {
+    let mut response = match e.kind() {
+        ErrorKind::AuthFailed => *access::challenge(e),
+        _ => answer::failure(e),
+    };
+    if e.kind() == ErrorKind::InvalidState {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+async fn picture<B>(
+    main: &Main,
+    request: &Request<B>,
+    guest: &Guest,
+    camera: CameraId,
+    wanted: Wanted,
+) -> Result<Response<Body>> {
+    let asked = Asked::read(request.uri().query().unwrap_or_default())?;
+    let preview = main.services.cameras.preview(camera)?;
+    match wanted {
+        Wanted::Counters => Ok(answer::json(StatusCode::OK, &preview.tally())),
+        Wanted::Frame => {
+            let seen = request.headers().get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+            newest(main, &preview, guest, asked, seen).await
+        }
+        Wanted::Stream => Err(Error::unsupported("mjpeg", "not yet")),
+    }
+}
+
+/// `frame.jpg`.
+async fn newest(
+    main: &Main,
+    preview: &Preview,
+    guest: &Guest,
+    asked: Asked,
+    seen: Option<&str>,
+) -> Result<Response<Body>> {
+    let run = main.run;
+    let reply = |stamp, body| Reply { run, quality: asked.quality, stamp, body }.response(main);
+    let is_known = |stamp: Stamp| seen.is_some_and(|s| matches(s, &etag(run, stamp.number, asked.quality)));
+    let after = asked.newer_than.map_or(0, |seen| seen.number(run));
+    preview.touch();
+    let found = match preview.newest().filter(|newest| newest.number != after) {
+        Some(newest) => Some(newest),
+        None => {
+            let limit = if asked.newer_than.is_some() { NEWER_LIMIT } else { FIRST_LIMIT };
+            preview.newer_than(after, limit.min(guest.login.deadline.from_now())).await
+        }
+    };
+    if !guest.login.is_valid(Mono::now()) {
+        return Err(refused("token_expired", "log in again"));
+    }
+    let Some(stamp) = found else {
+        let Some(stamp) = preview.newest() else { return Err(no_picture()) };
+        let status = if is_known(stamp) { StatusCode::NOT_MODIFIED } else { StatusCode::NO_CONTENT };
+        return reply(stamp, Err(status));
+    };
+    if is_known(stamp) {
+        return reply(stamp, Err(StatusCode::NOT_MODIFIED));
+    }
+    let Some(picture) = preview.picture(asked.quality, after).await? else { return Err(no_picture()) };
+    let Picture { number, captured, jpeg } = picture;
+    reply(Stamp { number, captured }, Ok(jpeg))
+}
+
+fn no_picture() -> Error {
+    Error::dependency("camera", "it gives no picture")
+        .with("suggestion", "check the camera; get_camera_status tells its state")
+}
+
+struct Reply {
+    run: u32,
+    quality: Quality,
+    stamp: Stamp,
+    /// The picture, or how it is said that there is no other one.
+    body: std::result::Result<bytes::Bytes, StatusCode>,
+}
+
+impl Reply {
+    fn response(self, main: &Main) -> Result<Response<Body>> {
+        let (mut response, is_picture) = match self.body {
+            Ok(jpeg) => (answer::text(StatusCode::OK, "image/jpeg", jpeg), true),
+            Err(status) => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = status;
+                answer::guard(&mut response);
+                (response, false)
+            }
+        };
+        let age = Mono::now().since(self.stamp.captured);
+        let captured = main.services.clock.wall_us() - i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let value = |text: String| HeaderValue::from_str(&text).map_err(Error::internal);
+        let headers = response.headers_mut();
+        if !is_picture {
+            headers.remove(CONTENT_TYPE);
+        }
+        // To be kept, and asked for again with its tag each time.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(ETAG, value(etag(self.run, self.stamp.number, self.quality))?);
+        headers.insert(FRAME_NUMBER, HeaderValue::from(self.stamp.number));
+        headers.insert(FRAME_AGE, HeaderValue::from(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)));
+        headers.insert(FRAME_TIME, value(iso8601(captured))?);
+        Ok(response)
+    }
+}

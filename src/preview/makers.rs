@@ -1,0 +1,135 @@
+//! The threads that make pictures of another quality: few, started when there is work, gone with
+//! their memory half a second after it ends.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::cache::{Failure, Promise};
+use super::camera::Picture;
+use super::counters::Counters;
+use super::jpeg;
+use crate::base::Mono;
+use crate::capture::FramePool;
+
+/// Waiting jobs beyond this are refused: at 10 ms each their pictures would be old when they came.
+const QUEUE: usize = 32;
+/// Longer than the time between two frames of a slow camera; the box's end waits for it.
+const LINGER: Duration = Duration::from_millis(500);
+/// Buffers that one thread's finished pictures may use; beyond it each gets one of its own.
+const BUFFERS: usize = 32;
+
+/// The threads. Clones are the same.
+#[derive(Clone)]
+pub struct Makers(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    most: usize,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+}
+
+/// One picture to be made.
+pub(super) struct Job {
+    pub number: u64,
+    pub captured: Mono,
+    pub original: Bytes,
+    pub quality: u8,
+    pub counters: Arc<Counters>,
+    pub promise: Promise,
+}
+
+impl Makers {
+    /// As many threads as the machine has processors, at most four.
+    pub fn new() -> Self {
+        let most = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
+        Self(Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), most }))
+    }
+
+    /// Has a picture made; false: there is too much to do.
+    pub(super) fn submit(&self, job: Job) -> bool {
+        let mut state = lock(&self.0.state);
+        if state.jobs.len() >= QUEUE {
+            return false;
+        }
+        state.jobs.push_back(job);
+        if state.idle >= state.jobs.len() {
+            self.0.work.notify_one();
+        } else if state.threads < self.0.most {
+            state.threads += 1;
+            let shared = self.0.clone();
+            tokio::task::spawn_blocking(move || shared.work());
+        }
+        true
+    }
+}
+
+impl Default for Makers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        let mut pixels = Vec::new();
+        let mut buffers = FramePool::new(BUFFERS);
+        while let Some(job) = self.next() {
+            job.run(&mut pixels, &mut buffers);
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut state = lock(&self.state);
+        if state.jobs.is_empty() {
+            state.idle += 1;
+            let waited = self.work.wait_timeout_while(state, LINGER, |state| state.jobs.is_empty());
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.idle -= 1;
+        }
+        let job = state.jobs.pop_front();
+        if job.is_none() {
+            state.threads -= 1;
+        }
+        job
+    }
+}
+
+impl Job {
+    fn run(self, pixels: &mut Vec<u8>, buffers: &mut FramePool) {
+        // A finished one is about half of what it is made of.
+        let mut own = Vec::new();
+        let mut pooled = buffers.take(self.original.len() / 2);
+        let out = pooled.as_mut().map_or(&mut own, |buffer| buffer.bytes_mut());
+        let made = jpeg::reencode(&self.original, self.quality, pixels, out);
+        self.counters.encoded(self.quality);
+        let bytes = match pooled {
+            Some(buffer) if made.is_ok() => Bytes::from_owner(buffers.seal(buffer)),
+            Some(buffer) => {
+                buffers.give_back(buffer);
+                Bytes::new()
+            }
+            None => Bytes::from(own),
+        };
+        self.promise.0.set(match made {
+            Ok(()) => Ok(Picture { number: self.number, captured: self.captured, jpeg: bytes }),
+            Err(why) => {
+                tracing::debug!(why, "a picture cannot be encoded anew");
+                Err(Failure::Undecodable)
+            }
+        });
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
