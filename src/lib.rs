@@ -21,6 +21,7 @@
 //! | `pipeline` | one camera's state machine and the actor that runs it |
 //! | `health` | probes and the verdict |
 //! | `live` | live video for browsers: HLS, WebRTC signalling, the page |
+//! | `diag` | one archive that says what a box is and does |
 //! | `rpc` | JSON-RPC methods and sockets |
 //! | `http` | listeners, files, health pages |
 //! | `ctl` | the laptop's tool |
@@ -35,6 +36,7 @@ pub mod camera;
 pub mod capture;
 pub mod config;
 pub mod ctl;
+pub mod diag;
 pub mod encoder;
 pub mod health;
 pub mod http;

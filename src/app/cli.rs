@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::auth::Role;
 use crate::base::units;
-use crate::{bench, config, ctl, mediamtx};
+use crate::{bench, config, ctl, diag, mediamtx};
 
 use super::{compose, token};
 
@@ -46,6 +46,14 @@ enum Command {
     Ctl(ctl::CtlArgs),
     /// Measure this build beside the required figures
     Bench(bench::BenchArgs),
+    /// Collect what tells how this box is into one archive, without secrets
+    Diag {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// File or folder to save it in [default: fieldcam-diag-HOST-TIME.tar.gz here]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Tell the daemon that somebody wants to watch PATH (MediaMTX's hook)
     #[command(hide = true)]
     Wake {
@@ -84,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Token { config, role, user, ttl } => print_token(&config, role, &user, ttl),
         Command::Ctl(args) => ctl_main(args),
         Command::Bench(args) => bench_main(args),
+        Command::Diag { config, output } => collect(&config, output),
         Command::Wake { path } => wake(Some(path.into())),
         Command::Version => {
             say(&format!("fieldcam {}", env!("CARGO_PKG_VERSION")));
@@ -139,6 +148,17 @@ fn print_token(arg: &ConfigArg, role: Role, user: &str, ttl: Duration) -> ExitCo
         }
         Err(error) => failed(&error),
     }
+}
+
+fn collect(arg: &ConfigArg, output: Option<PathBuf>) -> ExitCode {
+    // A box whose configuration is broken is one of those that need looking at.
+    let loaded = config::load(&config::Sources::of_process(arg.config.clone()));
+    let variable = || std::env::var_os("FIELDCAM_STORAGE__DATA_DIR").map(PathBuf::from);
+    with_runtime(async {
+        let archive = diag::collect(loaded, variable(), output).await?;
+        say(&archive.display().to_string());
+        Ok(())
+    })
 }
 
 fn wake(path: Option<std::ffi::OsString>) -> ExitCode {

@@ -21,7 +21,7 @@ use crate::recording::{Recordings, RecordingsOptions};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
 use crate::supervise::{Phases, Spawner, systemd};
-use crate::{camera, http, log, rpc};
+use crate::{camera, diag, http, log, rpc};
 
 use super::data_dir::DataDir;
 use super::endpoints::EndpointsFile;
@@ -55,6 +55,7 @@ pub async fn run(settings: Settings) -> Result<()> {
             std::process::exit(130);
         }
     };
+    diag::last_words();
     for survivor in survivors {
         tracing::error!("still running at the end: {} ({})", survivor.task, survivor.phase);
     }
@@ -134,7 +135,8 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
         clock,
     };
     let server = http::serve(http::ServerOptions::from(&settings.server), services, &listeners).await?;
-    let pages = http::serve_health(settings.health.listen, health, &listeners).await?;
+    let pages = http::serve_health(settings.health.listen, health.clone(), &listeners).await?;
+    diag::serve(&data.run(), mediamtx.clone(), health, &background);
     let endpoints = EndpointsFile::new(server, pages, &mediamtx.endpoints());
     endpoints.write(&data.run())?;
     let stop = background.stop().clone();
@@ -144,6 +146,7 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
         let beats = || async { heart.setting("heartbeat").await.is_ok() };
         systemd::watchdog(stop, beats).await;
     });
+    diag::keep_last_words(&data.run());
     let stop = background.stop().clone();
     // The lock on the data directory is held until the last phase stops.
     background.spawn("data directory", hold(data, stop));

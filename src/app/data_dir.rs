@@ -1,7 +1,7 @@
 //! The data directory: its folders, and the lock that keeps a second daemon away from it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ impl DataDir {
             .mode(0o600)
             .open(root.join("run/lock"))
             .map_err(|e| refused(&root, &e))?;
-        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
             Errno::EWOULDBLOCK => Error::new(
                 ErrorKind::Config,
                 format!(
@@ -50,6 +50,8 @@ impl DataDir {
             ),
             other => refused(&root, &io::Error::from(other)),
         })?;
+        // For `fieldcam diag`; the lock itself does not depend on it.
+        let _ = lock.set_len(0).and_then(|()| lock.write_all(std::process::id().to_string().as_bytes()));
         Ok(Self { root, _lock: lock })
     }
 

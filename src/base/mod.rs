@@ -8,6 +8,7 @@ pub mod clock;
 pub mod error;
 pub mod id;
 pub mod secret;
+pub mod socket;
 pub mod units;
 
 pub use clock::{Clock, Mono};

@@ -3,33 +3,62 @@
 //! Promises that a registered secret, and what looks like a credential, is in no line ([`redact`]);
 //! that one event is one line, whatever a child or a client put into it; and that journald never
 //! makes the caller wait. The only state of the whole program that is not owned by a value: tracing
-//! itself is global, and so are the secrets to hide.
+//! itself is global, and so are the secrets to hide and the newest 128 KiB of lines.
 
+mod about;
 mod redact;
+mod ring;
 mod sink;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::os::linux::fs::MetadataExt as _;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Layer, Registry};
+use tracing_subscriber::{Layer, Registry, reload};
 
+use self::about::About;
 use self::sink::{Journal, Sink};
-use crate::base::{Error, ErrorKind, Result, Secret};
+use crate::base::{Clock, Error, ErrorKind, Result, Secret};
 use crate::config::{Log, Settings, SourceSpec};
 
 pub use redact::redact;
+pub use ring::{recent_faults, recent_lines, save_recent};
 
 /// Starts logging as the settings say, and hides the secrets in them. Once in a process.
 pub fn start(settings: &Settings) -> Result<()> {
     hide_settings(settings);
     let sink = Arc::new(open(&settings.log)?);
-    tracing::subscriber::set_global_default(subscriber(&settings.log.level, sink)?).map_err(Error::internal)
+    let (subscriber, level) = subscriber(&settings.log.level, sink)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(Error::internal)?;
+    // Nobody was first: the line above succeeds once in a process.
+    let _ = LEVEL.set(level);
+    Ok(())
+}
+
+type LevelHandle = reload::Handle<Targets, Registry>;
+
+static LEVEL: OnceLock<LevelHandle> = OnceLock::new();
+
+/// Logs as these settings say from now on, and hides the secrets in them too. The target stays.
+pub fn change(settings: &Settings) -> Result<()> {
+    hide_settings(settings);
+    let filter = filter(&settings.log.level)?;
+    match LEVEL.get() {
+        Some(level) => level.reload(filter).map_err(Error::internal),
+        None => Ok(()),
+    }
+}
+
+/// `text` of any length as it may leave the box: without the secrets that were [`hide`]den and what
+/// looks like one.
+pub fn scrub(text: &str) -> String {
+    let hidden = HIDDEN.read().unwrap_or_else(|e| e.into_inner());
+    redact::redact_with(text, &hidden).into_owned()
 }
 
 /// Hides `secret` in every line from now on. For secrets that live long: only the newest few hundred
@@ -49,7 +78,8 @@ pub fn hide(secret: &Secret) {
 
 static HIDDEN: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
-fn hide_settings(settings: &Settings) {
+/// Hides every secret in the settings from now on; [`start`] does so too.
+pub fn hide_settings(settings: &Settings) {
     settings.auth.jwt_secret.iter().for_each(hide);
     for camera in &settings.camera {
         if let SourceSpec::Rtsp(url) = &camera.source {
@@ -86,15 +116,19 @@ fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
     stream.split_once(':').is_some_and(|(d, i)| d.parse() == Ok(device) && i.parse() == Ok(inode))
 }
 
-fn subscriber(level: &str, sink: Arc<Sink>) -> Result<impl Subscriber + Send + Sync> {
-    let filter = level
+fn filter(level: &str) -> Result<Targets> {
+    level
         .parse::<Targets>()
-        .map_err(|e| Error::new(ErrorKind::Config, "log.level is no log filter").caused_by(e))?;
+        .map_err(|e| Error::new(ErrorKind::Config, "log.level is no log filter").caused_by(e))
+}
+
+fn subscriber(level: &str, sink: Arc<Sink>) -> Result<(impl Subscriber + Send + Sync + use<>, LevelHandle)> {
+    let (filter, handle) = reload::Layer::new(filter(level)?);
     // journald stores time and priority itself.
     let is_journal = matches!(*sink, Sink::Journal(_));
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Lines(sink));
     let layer = if is_journal { layer.without_time().with_level(false).boxed() } else { layer.boxed() };
-    Ok(Registry::default().with(layer.with_filter(filter)))
+    Ok((Registry::default().with(About.and_then(layer).with_filter(filter)), handle))
 }
 
 /// Gives each event a writer that knows its level.
@@ -125,7 +159,13 @@ impl io::Write for Line<'_> {
             let hidden = HIDDEN.read().unwrap_or_else(|e| e.into_inner());
             one_line(&redact::redact_with(text.trim_end(), &hidden))
         };
-        self.sink.line(self.level, &line);
+        self.sink.line(self.level, &line, about::take().as_deref());
+        match self.sink {
+            Sink::Journal(_) => {
+                ring::keep(self.level, &format!("{} {} {line}", Clock::new().wall(), self.level));
+            }
+            _ => ring::keep(self.level, &line),
+        }
         Ok(bytes.len())
     }
 

@@ -27,12 +27,13 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    /// Writes one line, which has no line break and holds no secret any more.
-    pub fn line(&self, level: Level, line: &str) {
+    /// Writes one line, which has no line break and holds no secret any more. `camera` is the one
+    /// that it is about; journald keeps it as a field of its own.
+    pub fn line(&self, level: Level, line: &str, camera: Option<&str>) {
         match self {
             // Nobody is left to tell when this fails.
             Sink::Console { coloured } => drop(console(&mut io::stderr().lock(), *coloured, level, line)),
-            Sink::Journal(journal) => journal.send(level, line),
+            Sink::Journal(journal) => journal.send(level, line, camera),
             #[cfg(test)]
             Sink::Memory(lines) => lines.lock().expect("no panic under it").push((level, line.to_owned())),
         }
@@ -60,8 +61,16 @@ fn console(out: &mut impl Write, coloured: bool, level: Level, line: &str) -> io
 /// one is being written goes nowhere; and so that a journald that stands still holds nobody up.
 #[derive(Debug)]
 pub(super) struct Journal {
-    lines: SyncSender<(Level, String)>,
+    lines: SyncSender<Entry>,
     lost: AtomicU64,
+}
+
+/// One line on its way.
+#[derive(Debug)]
+struct Entry {
+    level: Level,
+    line: String,
+    camera: Option<String>,
 }
 
 impl Journal {
@@ -70,47 +79,56 @@ impl Journal {
         let layer =
             tracing_journald::layer()?.with_syslog_identifier("fieldcam".into()).with_field_prefix(None);
         let journald = Dispatch::new(Registry::default().with(layer));
-        Self::start(move |level, line| dispatcher::with_default(&journald, || event(level, line)))
+        Self::start(move |entry| dispatcher::with_default(&journald, || event(entry)))
     }
 
-    fn start(mut write: impl FnMut(Level, &str) + Send + 'static) -> io::Result<Self> {
-        let (lines, inbox) = mpsc::sync_channel::<(Level, String)>(QUEUE);
+    fn start(mut write: impl FnMut(&Entry) + Send + 'static) -> io::Result<Self> {
+        let (lines, inbox) = mpsc::sync_channel::<Entry>(QUEUE);
         std::thread::Builder::new().name("journald".into()).stack_size(128 << 10).spawn(move || {
-            for (level, line) in inbox {
-                write(level, &line);
+            for entry in inbox {
+                write(&entry);
             }
         })?;
         Ok(Self { lines, lost: AtomicU64::new(0) })
     }
 
-    fn send(&self, level: Level, line: &str) {
+    fn send(&self, level: Level, line: &str, camera: Option<&str>) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 && !self.queue(Level::WARN, format!("{lost} log lines were lost here")) {
+        if lost > 0 && !self.queue(Level::WARN, format!("{lost} log lines were lost here"), None) {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
-        if !self.queue(level, cut(line).to_owned()) {
+        if !self.queue(level, cut(line, MAX_LINE_BYTES).to_owned(), camera) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn queue(&self, level: Level, line: String) -> bool {
-        self.lines.try_send((level, line)).is_ok()
+    fn queue(&self, level: Level, line: String, camera: Option<&str>) -> bool {
+        self.lines.try_send(Entry { level, line, camera: camera.map(str::to_owned) }).is_ok()
     }
 }
 
-/// One event whose message is the finished line; the level of an event is part of its code.
-fn event(level: Level, line: &str) {
-    match level {
-        Level::ERROR => tracing::error!("{line}"),
-        Level::WARN => tracing::warn!("{line}"),
-        Level::INFO => tracing::info!("{line}"),
-        Level::DEBUG => tracing::debug!("{line}"),
-        Level::TRACE => tracing::trace!("{line}"),
+/// One event whose message is the finished line; level and fields of an event are part of its code.
+fn event(Entry { level, line, camera }: &Entry) {
+    macro_rules! say {
+        ($level:ident) => {
+            match camera {
+                Some(camera) => tracing::$level!(camera, "{line}"),
+                None => tracing::$level!("{line}"),
+            }
+        };
+    }
+    match *level {
+        Level::ERROR => say!(error),
+        Level::WARN => say!(warn),
+        Level::INFO => say!(info),
+        Level::DEBUG => say!(debug),
+        Level::TRACE => say!(trace),
     }
 }
 
-fn cut(line: &str) -> &str {
-    let mut end = line.len().min(MAX_LINE_BYTES);
+/// The start of a line, `most` bytes of it, whole characters.
+pub(super) fn cut(line: &str, most: usize) -> &str {
+    let mut end = line.len().min(most);
     while !line.is_char_boundary(end) {
         end -= 1;
     }
@@ -124,7 +142,7 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_between_characters() {
         let long = "日".repeat(20_000);
-        let short = cut(&long);
+        let short = cut(&long, MAX_LINE_BYTES);
         assert!(short.len() <= MAX_LINE_BYTES && short.len() > MAX_LINE_BYTES - 3);
     }
 
@@ -132,14 +150,14 @@ mod tests {
     fn lines_that_journald_does_not_take_are_counted_and_told() {
         let (go, wait) = mpsc::channel::<()>();
         let (out, written) = mpsc::channel();
-        let journal = Journal::start(move |_, line| {
+        let journal = Journal::start(move |entry| {
             let _ = wait.recv();
-            let _ = out.send(line.to_owned());
+            let _ = out.send(entry.line.clone());
         })
         .unwrap();
         // One more than fits beside the line that the thread holds and waits with.
         for n in 0..QUEUE + 10 {
-            journal.send(Level::INFO, &n.to_string());
+            journal.send(Level::INFO, &n.to_string(), None);
         }
         drop(go);
         assert_eq!(written.recv().unwrap(), "0");
@@ -147,7 +165,7 @@ mod tests {
         while let Ok(line) = written.recv_timeout(std::time::Duration::from_millis(200)) {
             last = line;
         }
-        journal.send(Level::INFO, "after");
+        journal.send(Level::INFO, "after", None);
         let told = written.recv().unwrap();
         assert!(told.ends_with("log lines were lost here"), "{told} after {last}");
         assert_eq!(written.recv().unwrap(), "after");

@@ -4,7 +4,7 @@ use crate::config::Loaded;
 /// What `level` lets through of the events in `act`, as lines.
 fn lines(level: &str, act: impl FnOnce()) -> Vec<(Level, String)> {
     let sink = Arc::new(Sink::Memory(Default::default()));
-    let subscriber = subscriber(level, sink.clone()).unwrap();
+    let (subscriber, _) = subscriber(level, sink.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, act);
     let Sink::Memory(lines) = &*sink else { unreachable!() };
     let lines = lines.lock().unwrap();
@@ -102,4 +102,31 @@ fn a_journal_that_is_asked_for_but_not_there_is_a_clear_error() {
     assert_eq!(e.kind(), ErrorKind::Config);
     assert!(e.message().contains("log.target"), "{e}");
     assert!(matches!(open(&log("console")).unwrap(), Sink::Console { .. }));
+}
+
+#[test]
+fn the_level_changes_while_running() {
+    let sink = Arc::new(Sink::Memory(Default::default()));
+    let (subscriber, handle) = subscriber("info", sink.clone()).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::debug!("before");
+        handle.reload(filter("debug").unwrap()).unwrap();
+        tracing::debug!("after");
+    });
+    let Sink::Memory(lines) = &*sink else { unreachable!() };
+    let lines = lines.lock().unwrap();
+    assert!(lines.len() == 1 && lines[0].1.contains("after"), "{lines:?}");
+}
+
+#[test]
+fn recent_lines_and_scrubbed_text_hold_no_secret() {
+    let secret = Secret::new("tidal-wave-at-noon");
+    hide(&secret);
+    lines("info", || tracing::warn!("kept for later: {}", secret.expose()));
+    for kept in [recent_lines(), recent_faults()] {
+        assert!(kept.contains("kept for later: ***"), "{kept}");
+    }
+    let text = format!("a\nsource = \"rtsp://u:{}@h/x\"\n{}\nend", secret.expose(), secret.expose());
+    let scrubbed = scrub(&text);
+    assert!(!scrubbed.contains("tidal") && scrubbed.ends_with("\nend"), "{scrubbed}");
 }

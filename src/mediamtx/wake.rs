@@ -1,11 +1,11 @@
 //! The hook MediaMTX runs when a reader finds no publisher: one datagram to the daemon.
 
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use super::path::check_name;
+use crate::base::socket::reachable;
 use crate::base::{Error, Result};
 
 /// The environment variable that tells `fieldcam wake` where the daemon listens.
@@ -13,8 +13,6 @@ pub const WAKE_SOCKET: &str = "FIELDCAM_WAKE_SOCKET";
 
 /// Name of the socket in the run directory.
 const SOCKET_NAME: &str = "wake.sock";
-/// Longest name a socket can be bound to, less its ending zero and some room.
-const SHORT: usize = 100;
 
 /// Tells the daemon behind `socket` that someone waits for `path`. Takes no runtime and no
 /// configuration, so that the hook costs little more than its exec.
@@ -67,19 +65,6 @@ fn name_in(datagram: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(datagram).ok()?;
     check_name(name).ok()?;
     Some(name.to_owned())
-}
-
-/// A name for the socket that fits into an address: long ones go through their folder's descriptor.
-fn reachable(socket: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
-    if socket.as_os_str().len() <= SHORT {
-        return Ok((socket.to_owned(), None));
-    }
-    let (Some(folder), Some(file)) = (socket.parent(), socket.file_name()) else {
-        return Err(std::io::ErrorKind::InvalidFilename.into());
-    };
-    let folder = std::fs::File::open(folder)?;
-    let name = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(file);
-    Ok((name, Some(folder)))
 }
 
 #[cfg(test)]

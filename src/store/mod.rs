@@ -6,6 +6,7 @@
 
 mod cameras;
 mod connection;
+mod inspect;
 mod recording_change;
 mod recording_parts;
 mod recordings;
@@ -15,6 +16,7 @@ mod snapshots;
 
 pub use cameras::CameraRow;
 pub use connection::Store;
+pub use inspect::inspect;
 pub use recording_change::RecordingChange;
 pub use recording_parts::{GapRow, NoteRow, SegmentRow};
 pub use recordings::RecordingRow;

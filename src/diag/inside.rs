@@ -1,0 +1,131 @@
+//! What only the daemon knows, told to whoever may open its socket: one JSON object, then the end.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::base::socket::reachable;
+use crate::health::Health;
+use crate::log;
+use crate::mediamtx::MediaMtx;
+use crate::supervise::Group;
+
+/// Below the run directory.
+const SOCKET_NAME: &str = "diag.sock";
+/// The log of a daemon that is gone, below the run directory.
+const LAST_LOG: &str = "last-log.txt";
+const TELL_LIMIT: Duration = Duration::from_secs(5);
+/// The daemon keeps less than this in memory.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// What the daemon tells.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Told {
+    pub pid: u32,
+    pub version: String,
+    pub health: String,
+    pub paths: String,
+    pub log: String,
+    pub faults: String,
+}
+
+/// Answers on the socket below `run_dir`, one asker at a time, until the phase stops. A box without it
+/// works all the same.
+pub fn serve(run_dir: &Path, mediamtx: MediaMtx, health: Health, group: &Group) {
+    let listener = match listen(&run_dir.join(SOCKET_NAME)) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%error, "`fieldcam diag` will not hear of the running daemon");
+            return;
+        }
+    };
+    let stop = group.stop().clone();
+    group.spawn("diag", async move {
+        while let Some(Ok((mut stream, _))) = stop.run_until_cancelled(listener.accept()).await {
+            let told = serde_json::to_vec(&tell(&mediamtx, &health)).unwrap_or_default();
+            // An asker that does not read ends itself only.
+            let _ = tokio::time::timeout(TELL_LIMIT, stream.write_all(&told)).await;
+        }
+    });
+}
+
+fn listen(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let (name, _folder) = reachable(path)?;
+    let listener = UnixListener::bind(name)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+fn tell(mediamtx: &MediaMtx, health: &Health) -> Told {
+    let server = mediamtx.server().borrow().clone();
+    let mut paths = format!("MediaMTX: {server:?}\n\n");
+    for (name, path) in mediamtx.paths().iter() {
+        let _ = writeln!(paths, "{name}: {path:?}");
+    }
+    Told {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        health: format!("{:#?}\n", health.report()),
+        paths,
+        log: log::recent_lines(),
+        faults: log::recent_faults(),
+    }
+}
+
+/// Asks the daemon of this data directory; `Err` says why there is no answer.
+pub(super) async fn ask(data_dir: &Path) -> Result<Told, String> {
+    let path = data_dir.join("run").join(SOCKET_NAME);
+    let answer = async {
+        let (name, _folder) = reachable(&path)?;
+        let stream = UnixStream::connect(name).await?;
+        let mut bytes = Vec::new();
+        stream.take(MOST_BYTES).read_to_end(&mut bytes).await?;
+        std::io::Result::Ok(bytes)
+    };
+    match tokio::time::timeout(TELL_LIMIT, answer).await {
+        Err(_) => Err("the daemon does not answer".into()),
+        Ok(Err(e)) => Err(format!("no daemon answers ({})", e.kind())),
+        Ok(Ok(bytes)) => serde_json::from_slice(&bytes).map_err(|_| "the daemon's answer is torn".into()),
+    }
+}
+
+/// The log of the last daemon that stopped in order or panicked.
+pub(super) fn last_log(data_dir: &Path) -> Result<String, String> {
+    std::fs::read(data_dir.join("run").join(LAST_LOG))
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .map_err(|e| format!("no log of an earlier run is kept ({})", e.kind()))
+}
+
+static LAST_WORDS: OnceLock<PathBuf> = OnceLock::new();
+
+/// From now on a panic leaves the newest log lines behind, and so does [`last_words`].
+pub fn keep_last_words(run_dir: &Path) {
+    if LAST_WORDS.set(run_dir.join(LAST_LOG)).is_err() {
+        return;
+    }
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!("panic: {panic}");
+        last_words();
+        usual(panic);
+    }));
+}
+
+/// Leaves the newest log lines behind for `fieldcam diag`.
+pub fn last_words() {
+    if let Some(path) = LAST_WORDS.get() {
+        // A full disk is no reason to fail here.
+        let _ = log::save_recent(path);
+    }
+}

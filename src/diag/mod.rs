@@ -1,0 +1,17 @@
+//! `fieldcam diag`: one archive that tells somebody elsewhere what this box is and does.
+//!
+//! Owns a local socket below `run/` on which the daemon tells what only it knows, and the collection,
+//! which runs in a process of its own. Promises: no secret (every text is scrubbed once more on its
+//! way in); at most 1 MiB a part and about a minute in all; a part that fails says so and costs
+//! nothing else, so that it works with the daemon down, the database broken or the settings wrong.
+//! Costs the daemon one sleeping task.
+
+mod archive;
+mod collect;
+mod disk;
+mod inside;
+mod process;
+mod programs;
+
+pub use collect::collect;
+pub use inside::{keep_last_words, last_words, serve};
