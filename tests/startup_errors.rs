@@ -10,10 +10,12 @@
 mod common;
 
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 
+use common::rtsp_camera::{H264, RtspCamera};
 use common::testbox::{Failure, PROGRAM};
-use common::{Setup, TestBox, ffmpeg, http, loopdisk, turn, wait_for};
-use serde_json::json;
+use common::{Client, Setup, TestBox, ffmpeg, http, loopdisk, turn, wait_for};
+use serde_json::{Value, json};
 
 fn small() -> Setup {
     Setup::new().cameras(1).env("CAMERAS__RESOLUTION", "320x180").env("CAMERAS__FPS", "15")
@@ -72,25 +74,54 @@ fn a_mediamtx_of_another_version_is_named_with_both_versions() {
 }
 
 #[test]
-fn a_missing_ffmpeg_is_named_and_network_cameras_would_go_on() {
+fn a_missing_ffmpeg_is_told_and_the_box_heals_when_it_appears() {
     let _turn = turn::take();
-    match small().env("FFMPEG__BINARY", "/nowhere/ffmpeg").try_start() {
-        Err(failure) => {
-            assert!(failure.status.code().is_some_and(|c| c != 0), "{failure:?}");
-            assert!(failure.output.contains("ffmpeg.binary"), "{}", failure.output);
-        }
-        Ok(testbox) => {
-            testbox.wait_log("ffmpeg.binary");
-            let mut client = testbox.login("admin");
-            // Accepted or not, the camera must tell why it gives no picture.
-            let _ = client.call("start_recording", json!({ "device": "camera0" }));
-            let row = wait_for("the camera shows the problem", || {
-                let row = client.ok("get_camera_status", json!({ "device": "camera0" }));
-                (row["problem"].is_string() && row["status"] != "CONNECTED").then_some(row)
-            });
-            println!("{row}");
-        }
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("ffmpeg");
+    let network = RtspCamera::start(H264);
+    let setup = small().toml(&network.section("")).env("FFMPEG__BINARY", &program.to_string_lossy());
+    let testbox = setup.start();
+    testbox.wait_log("ffmpeg.binary");
+    let mut client = testbox.login("admin");
+    let camera = |client: &mut Client, device: &str, status: &str| {
+        wait_for(&format!("{device} is {status}"), || {
+            let row = client.ok("get_camera_status", json!({ "device": device }));
+            (row["status"] == status).then_some(row)
+        })
+    };
+    // The network camera is the configured one, the synthetic one comes after it.
+    let row = camera(&mut client, "camera1", "ERROR");
+    assert!(row["problem"].as_str().is_some_and(|p| p.contains("FFmpeg")), "{row}");
+    for method in ["start_recording", "start_streaming", "take_snapshot"] {
+        let e = client.refused(method, json!({ "device": "camera1" }));
+        assert_eq!((e.code, &e.data["dependency"]), (-32050, &json!("ffmpeg")), "{method}: {e:?}");
+        assert!(e.data["suggestion"].as_str().is_some_and(|s| s.contains("ffmpeg.binary")), "{e:?}");
     }
+    let health = || http::get(&format!("{}/health/detailed", testbox.endpoints().url("health")), &[]);
+    let about_ffmpeg = |page: &Value| {
+        let all = page["components"].as_array().unwrap_or_else(|| panic!("no components: {page}"));
+        all.iter().find(|c| c["name"] == "ffmpeg").unwrap_or_else(|| panic!("no ffmpeg: {page}")).clone()
+    };
+    let sick = health();
+    let (page, component) = (sick.json(), about_ffmpeg(&sick.json()));
+    assert_eq!((sick.status, &page["status"]), (500, &json!("unhealthy")), "{page}");
+    assert!(component["message"].as_str().is_some_and(|m| m.contains("ffmpeg.binary")), "{component}");
+
+    // What FFmpeg has no part in works all the same.
+    camera(&mut client, "camera0", "CONNECTED");
+    client.ok("start_recording", json!({ "device": "camera0" }));
+    let e = client.refused("take_snapshot", json!({ "device": "camera0" }));
+    assert_eq!((e.code, &e.data["dependency"]), (-32050, &json!("ffmpeg")), "{e:?}");
+    client.ok("stop_recording", json!({ "device": "camera0" }));
+
+    let real = ffmpeg::run("sh", &["-c", "command -v ffmpeg"]);
+    symlink(String::from_utf8(real.stdout).unwrap().trim(), &program).unwrap();
+    camera(&mut client, "camera1", "CONNECTED");
+    assert_eq!(about_ffmpeg(&health().json())["status"], "healthy");
+    client.ok("start_recording", json!({ "device": "camera1" }));
+    client.ok("take_snapshot", json!({ "device": "camera1" }));
+    client.ok("take_snapshot", json!({ "device": "camera0" }));
+    client.ok("stop_recording", json!({ "device": "camera1" }));
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{AccessFlags, access};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +19,7 @@ use crate::preview::Makers;
 use crate::recording::{Recordings, RecordingsOptions};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
-use crate::supervise::{Phases, Spawner, systemd};
+use crate::supervise::{Phases, Program, Spawner, systemd};
 use crate::{camera, diag, http, log, rpc};
 
 use super::data_dir::DataDir;
@@ -83,7 +82,8 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     )?;
     let notices = Notices::new();
     let roster = camera::roster(settings, &store).await?;
-    if !can_run(&settings.ffmpeg.binary) {
+    let ffmpeg = Program::watch(settings.ffmpeg.binary.clone(), &cameras_phase);
+    if !ffmpeg.is_there() {
         tracing::error!(
             "ffmpeg.binary: the program {} was not found or may not be run; cameras that need it will not work",
             settings.ffmpeg.binary.display()
@@ -108,9 +108,8 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     .await?;
     recordings.run(&recording_phase, mediamtx.clone())?;
     let snapshots = Snapshots::open(data.snapshots(), store.clone(), notices.clone(), clock.clone())?;
-    let ffmpeg = settings.ffmpeg.binary.clone();
     let parts = Parts {
-        decoder: Decoder::new(ffmpeg.clone(), spawner.clone(), cameras_phase.clone()),
+        decoder: Decoder::new(ffmpeg.path().to_owned(), spawner.clone(), cameras_phase.clone()),
         makers: Makers::new(),
         spawner,
         group: cameras_phase,
@@ -123,7 +122,7 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     };
     let cameras = pipeline::start(roster, &parts)?;
     let connections = settings.server.max_connections;
-    let health = Health::start(&background, clock.clone(), connections, &mediamtx, &recordings);
+    let health = Health::start(&background, clock.clone(), connections, &mediamtx, &recordings, &cameras);
     let services = rpc::Services {
         auth,
         cameras,
@@ -183,16 +182,6 @@ fn media_options(settings: &Settings, data: &DataDir, paths: Vec<PathSpec>) -> R
         exe: own_program()?,
         paths,
     })
-}
-
-/// Whether a program is there: by its path, or by its name somewhere in PATH.
-fn can_run(program: &Path) -> bool {
-    let runs = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
-    if program.components().count() > 1 {
-        return runs(program);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
 }
 
 /// Our own program, for MediaMTX's hook.

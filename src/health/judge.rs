@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pipeline::FfmpegState;
+
 /// The verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -66,6 +68,8 @@ impl Component {
 pub struct Sample {
     /// Whether MediaMTX answers.
     pub mediamtx: Component,
+    /// Whether FFmpeg is there.
+    pub ffmpeg: FfmpegState,
     /// Memory in use, of all there is.
     pub memory_percent: Option<f64>,
     /// Calls of the last minute that failed by our fault.
@@ -144,6 +148,12 @@ pub fn judge(s: &Sample, t: &Thresholds) -> (Verdict, Vec<Reason>) {
         Component::Stopped | Component::Error | Component::Stopping => Verdict::Unhealthy,
     };
     note(mediamtx, "mediamtx", format!("MediaMTX is {}", s.mediamtx.word().to_lowercase()));
+    let ffmpeg = match s.ffmpeg {
+        FfmpegState::There => Verdict::Healthy,
+        FfmpegState::Missing => Verdict::Degraded,
+        FfmpegState::Needed => Verdict::Unhealthy,
+    };
+    note(ffmpeg, "ffmpeg", "FFmpeg was not found; install it or correct ffmpeg.binary".into());
     if let Some(memory) = s.memory_percent {
         note(rising(memory, t.memory), "memory", format!("{memory:.0} % of the memory is in use"));
     }
@@ -190,6 +200,7 @@ mod tests {
 
     const GOOD: Sample = Sample {
         mediamtx: Component::Running,
+        ffmpeg: FfmpegState::There,
         memory_percent: Some(50.0),
         error_percent: 0.0,
         mean_response: Duration::from_millis(1),
@@ -207,6 +218,8 @@ mod tests {
             (Sample { mediamtx: Component::Error, ..GOOD }, Unhealthy),
             (Sample { mediamtx: Component::Stopped, ..GOOD }, Unhealthy),
             (Sample { mediamtx: Component::Starting, ..GOOD }, Degraded),
+            (Sample { ffmpeg: FfmpegState::Missing, ..GOOD }, Degraded),
+            (Sample { ffmpeg: FfmpegState::Needed, ..GOOD }, Unhealthy),
             (Sample { memory_percent: Some(89.9), ..GOOD }, Healthy),
             (Sample { memory_percent: Some(90.0), ..GOOD }, Degraded),
             (Sample { memory_percent: Some(95.0), ..GOOD }, Degraded),

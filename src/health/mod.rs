@@ -17,6 +17,7 @@ pub use traffic::{Connected, Traffic, TrafficCount};
 
 use crate::base::{Clock, Mono};
 use crate::mediamtx::{MediaMtx, ServerState};
+use crate::pipeline::{Cameras, FfmpegState};
 use crate::recording::Recordings;
 use crate::supervise::Group;
 use window::Window;
@@ -30,6 +31,8 @@ pub struct Observed {
     pub mediamtx: Component,
     /// The cameras' supervision.
     pub camera_monitor: Component,
+    /// The program that encodes.
+    pub ffmpeg: FfmpegState,
     /// How full the data disk is, as `df` prints it; none when it cannot be told.
     pub used_percent: Option<f64>,
 }
@@ -82,13 +85,15 @@ impl Health {
         connections_max: u32,
         mediamtx: &MediaMtx,
         recordings: &Recordings,
+        cameras: &Cameras,
     ) -> Self {
-        let (server, recordings) = (mediamtx.server(), recordings.clone());
+        let (server, recordings, cameras) = (mediamtx.server(), recordings.clone(), cameras.clone());
         Self::observing(group, clock, Thresholds::default(), connections_max, move || {
             let storage = recordings.storage();
             Observed {
                 mediamtx: mediamtx_state(&server.borrow()),
                 camera_monitor: Component::Running,
+                ffmpeg: cameras.ffmpeg(),
                 used_percent: (storage.total > 0).then_some(storage.used_percent),
             }
         })
@@ -136,6 +141,7 @@ impl Health {
         let (error_percent, mean_response) = background.window.rates(traffic);
         let sample = Sample {
             mediamtx: observed.mediamtx,
+            ffmpeg: observed.ffmpeg,
             memory_percent: background.memory_percent,
             error_percent,
             mean_response,
@@ -161,6 +167,7 @@ impl Health {
         let observed = (inner.observe)();
         let memory_percent = memory::used_percent();
         let failed = observed.mediamtx != Component::Running
+            || observed.ffmpeg == FfmpegState::Needed
             || observed.used_percent.is_none()
             || memory_percent.is_none();
         let mut background = inner.background.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,6 +207,7 @@ mod tests {
                         Component::Error
                     },
                     camera_monitor: Component::Running,
+                    ffmpeg: FfmpegState::There,
                     used_percent: Some(10.0),
                 }
             });

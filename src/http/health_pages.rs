@@ -56,8 +56,13 @@ fn summary(report: &Report) -> serde_json::Value {
 
 fn detailed(report: &Report) -> serde_json::Value {
     let mut body = summary(report);
-    let storage =
-        report.reasons.iter().find(|r| r.what == "storage").map_or("healthy", |r| r.verdict.lower());
+    let reason = |what: &str| report.reasons.iter().find(|r| r.what == what);
+    let storage = reason("storage").map_or("healthy", |r| r.verdict.lower());
+    let ffmpeg = match reason("ffmpeg") {
+        None => json!({"name": "ffmpeg", "status": "healthy", "state": Component::Running.word()}),
+        Some(r) => json!({"name": "ffmpeg", "status": r.verdict.lower(), "state": Component::Error.word(),
+            "message": r.text}),
+    };
     let component = |name: &str, c: Component| {
         let status = if c == Component::Running { "healthy" } else { "unhealthy" };
         json!({"name": name, "status": status, "state": c.word()})
@@ -66,6 +71,7 @@ fn detailed(report: &Report) -> serde_json::Value {
         component("websocket_server", Component::Running),
         component("camera_monitor", report.observed.camera_monitor),
         component("mediamtx", report.observed.mediamtx),
+        ffmpeg,
         {"name": "storage", "status": storage, "state": "RUNNING"},
     ]);
     body["metrics"] = json!({

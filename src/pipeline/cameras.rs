@@ -12,9 +12,12 @@ use crate::mediamtx::MediaMtx;
 use crate::preview::Preview;
 use crate::recording::{self, CameraFacts, Recordings, StartRecording};
 use crate::snapshot::SnapshotInfo;
+use crate::supervise::Program;
 
 use super::still::Stills;
-use super::view::{CameraStatus, CameraView, StreamPhase, StreamStarted, StreamStopped, Validation};
+use super::view::{
+    CameraStatus, CameraView, FfmpegState, StreamPhase, StreamStarted, StreamStopped, Validation,
+};
 
 /// How long a caller waits for a stream or a picture before it gets an error.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
@@ -53,7 +56,11 @@ pub(super) struct Inner {
     pub mediamtx: MediaMtx,
     pub recordings: Recordings,
     pub clock: crate::base::Clock,
+    pub ffmpeg: Program,
 }
+
+/// What clients read when a camera needs FFmpeg and there is none.
+pub(super) const NO_FFMPEG: &str = "FFmpeg was not found or may not be run";
 
 impl Cameras {
     pub(super) fn new(inner: Inner) -> Self {
@@ -76,11 +83,23 @@ impl Cameras {
         }
     }
 
+    /// Whether FFmpeg is there; if not, whether a camera's stream needs it. Never waits.
+    pub fn ffmpeg(&self) -> FfmpegState {
+        if self.inner.ffmpeg.is_there() {
+            FfmpegState::There
+        } else if self.inner.members.values().any(|m| m.view.borrow().needs_ffmpeg) {
+            FfmpegState::Needed
+        } else {
+            FfmpegState::Missing
+        }
+    }
+
     /// Opens the stream and answers when it can be read.
     ///
     /// Fails with `InvalidState` when the camera is away and `DependencyFailed` when it does not come up in 8 s.
     pub async fn start_streaming(&self, id: CameraId) -> Result<StreamStarted> {
         let member = self.connected(id)?;
+        self.can_encode(member)?;
         self.order(member, Order::Open).await?;
         let mut view = member.view.clone();
         let up = tokio::time::timeout(PATIENCE, view.wait_for(|v| v.stream.ready)).await;
@@ -131,6 +150,10 @@ impl Cameras {
     /// no picture comes or it cannot be stored.
     pub async fn take_snapshot(&self, id: CameraId, filename: Option<String>) -> Result<SnapshotInfo> {
         let member = self.connected(id)?;
+        if member.stills.needs_ffmpeg() && !self.inner.ffmpeg.is_there() {
+            return Err(no_ffmpeg());
+        }
+        self.can_encode(member)?;
         let peek = self.order(member, Order::Peek(Mono::now() + PATIENCE));
         member.stills.take(peek, id, filename).await
     }
@@ -150,6 +173,7 @@ impl Cameras {
         format: recording::Format,
     ) -> Result<recording::Started> {
         let member = self.connected(id)?;
+        self.can_encode(member)?;
         let view = member.view.borrow().clone();
         let def = &member.def;
         let camera = CameraFacts {
@@ -199,6 +223,13 @@ impl Cameras {
         }
     }
 
+    /// What runs may go on: an FFmpeg that was taken away is missed only at the next start.
+    fn can_encode(&self, member: &Member) -> Result<()> {
+        let view = member.view.borrow();
+        let wants = view.needs_ffmpeg && !view.stream.ready;
+        if wants && !self.inner.ffmpeg.is_there() { Err(no_ffmpeg()) } else { Ok(()) }
+    }
+
     async fn order(&self, member: &Member, order: Order) -> Result<()> {
         let stopping = || Error::dependency("camera", "the box is stopping");
         member.orders.send(order).await.map_err(|_| stopping())
@@ -220,6 +251,11 @@ impl Member {
     fn keeps_running(&self) -> bool {
         self.def.keep_warm || self.command.is_empty()
     }
+}
+
+fn no_ffmpeg() -> Error {
+    Error::dependency("ffmpeg", NO_FFMPEG)
+        .with("suggestion", "install FFmpeg or correct ffmpeg.binary; the camera then works by itself")
 }
 
 fn unknown(id: CameraId) -> Error {

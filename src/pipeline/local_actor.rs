@@ -65,6 +65,8 @@ enum News {
     Server(bool),
     Wanted(bool),
     Count,
+    /// FFmpeg came or went.
+    Ffmpeg,
     Tick,
 }
 
@@ -76,6 +78,7 @@ impl LocalActor {
         let mut wanted = self.parts.recordings.wanted();
         let mut count = tokio::time::interval(COUNT_EVERY);
         count.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ffmpeg = self.parts.ffmpeg.clone();
         let mut stopping = false;
         let running = server.borrow_and_update().running;
         self.take(Event::Server(running)).await;
@@ -97,6 +100,7 @@ impl LocalActor {
                 Ok(()) = server.changed() => News::Server(server.borrow_and_update().running),
                 Ok(()) = wanted.changed() => News::Wanted(wanted.borrow_and_update().contains(&id)),
                 _ = count.tick(), if self.children.encoder.is_some() => News::Count,
+                () = ffmpeg.changed() => News::Ffmpeg,
                 () = until(self.machine.deadline()) => News::Tick,
             };
             match news {
@@ -125,6 +129,10 @@ impl LocalActor {
                 News::Count => {
                     let readers = self.count();
                     self.take(Event::Readers(readers)).await;
+                }
+                News::Ffmpeg => {
+                    self.prepare_spare().await;
+                    self.take(Event::Tick).await;
                 }
                 News::Tick => self.take(Event::Tick).await,
             }
@@ -236,13 +244,16 @@ impl LocalActor {
     }
 
     async fn start_source(&mut self, run: u64) -> bool {
+        if !self.parts.ffmpeg.is_there() {
+            return false;
+        }
         let (sender, events) = mpsc::channel(8);
         let name = self.def.id.to_string();
         let parts = &self.parts;
         let started = TestSource::start(
             &name,
             self.source_plan.clone(),
-            &parts.ffmpeg,
+            parts.ffmpeg.path(),
             &parts.spawner,
             &parts.group,
             self.fanout.clone(),
@@ -263,6 +274,9 @@ impl LocalActor {
     }
 
     async fn start_encoder(&mut self, run: u64) -> bool {
+        if !self.parts.ffmpeg.is_there() {
+            return false;
+        }
         let (sender, events) = mpsc::channel(8);
         let name = self.def.id.to_string();
         let parts = &self.parts;
@@ -291,7 +305,7 @@ impl LocalActor {
     fn encoder_spec(&self) -> EncoderSpec {
         let name = self.def.id.to_string();
         EncoderSpec {
-            ffmpeg: self.parts.ffmpeg.clone(),
+            ffmpeg: self.parts.ffmpeg.path().to_owned(),
             plan: self.encoder_plan.plan(),
             publish: self.parts.mediamtx.publish_url(&name),
             name,
@@ -300,7 +314,7 @@ impl LocalActor {
 
     /// Loads an FFmpeg for the next start, first or after a fault.
     async fn prepare_spare(&mut self) {
-        if self.children.spare.is_some() {
+        if self.children.spare.is_some() || !self.parts.ffmpeg.is_there() {
             return;
         }
         match Encoder::prepare(self.encoder_spec(), &self.parts.spawner, &self.parts.group).await {

@@ -14,13 +14,13 @@ mod still;
 mod view;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use tokio::sync::{mpsc, watch};
 
 pub use cameras::Cameras;
 pub use view::{
-    CameraStatus, CameraView, EncoderView, StreamPhase, StreamStarted, StreamStopped, StreamView, Validation,
+    CameraStatus, CameraView, EncoderView, FfmpegState, StreamPhase, StreamStarted, StreamStopped,
+    StreamView, Validation,
 };
 
 use crate::base::{Clock, Result};
@@ -33,7 +33,7 @@ use crate::preview::Makers;
 use crate::recording::{Intent, Recordings};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
-use crate::supervise::{Group, Spawner};
+use crate::supervise::{Group, Program, Spawner};
 
 /// What every actor works with.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ pub struct Parts {
     /// The clock.
     pub clock: Clock,
     /// The FFmpeg program.
-    pub ffmpeg: PathBuf,
+    pub ffmpeg: Program,
 }
 
 /// The paths that MediaMTX starts with: every camera's, recordings that go on included.
@@ -89,6 +89,7 @@ pub fn start(roster: Roster, parts: &Parts) -> Result<Cameras> {
         mediamtx: parts.mediamtx.clone(),
         recordings: parts.recordings.clone(),
         clock: parts.clock.clone(),
+        ffmpeg: parts.ffmpeg.clone(),
     });
     if let Some(mut wakes) = parts.mediamtx.take_wakes() {
         let (cameras, stop) = (cameras.clone(), parts.group.stop().clone());

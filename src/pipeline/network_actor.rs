@@ -104,6 +104,7 @@ impl NetworkActor {
         let mut server = self.parts.mediamtx.server();
         let mut paths = self.parts.mediamtx.follow_paths();
         let mut failures = self.parts.mediamtx.source_failures();
+        let mut ffmpeg = self.parts.ffmpeg.clone();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let running = server.borrow_and_update().running;
@@ -142,6 +143,7 @@ impl NetworkActor {
                 Some(ok) = self.probes.1.recv() => News::Probed(ok),
                 event = next_event(&mut self.repack) => News::Repack(event),
                 run = path_ready(&mut self.repack_ready) => News::RepackReady(run),
+                () = ffmpeg.changed() => News::Tick,
                 () = until(self.machine.deadline()) => News::Tick,
             };
             match news {
@@ -281,12 +283,15 @@ impl NetworkActor {
     }
 
     async fn start_repack(&mut self, run: u64) -> bool {
+        if !self.parts.ffmpeg.is_there() {
+            return false;
+        }
         let (sender, events) = mpsc::channel(8);
         let public = self.def.id.to_string();
         let parts = &self.parts;
         let spec = EncoderSpec {
             name: public.clone(),
-            ffmpeg: parts.ffmpeg.clone(),
+            ffmpeg: parts.ffmpeg.path().to_owned(),
             plan: repack(parts.mediamtx.reader_url(&self.pulled_path())),
             publish: parts.mediamtx.publish_url(&public),
         };

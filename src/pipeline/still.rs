@@ -76,6 +76,11 @@ impl Stills {
         }
     }
 
+    /// Each still is decoded by an FFmpeg.
+    pub fn needs_ffmpeg(&self) -> bool {
+        matches!(self.source, Source::Keyframes { .. })
+    }
+
     /// Frames a second of a network camera; 0 while unknown.
     pub fn fps(&self) -> u32 {
         self.reader().map_or(0, |reader| reader.fps())

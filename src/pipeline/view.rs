@@ -103,6 +103,8 @@ pub struct CameraView {
     pub recording: bool,
     /// Why it does not work, for `Error` and `Disconnected`; without paths or secrets.
     pub problem: Option<String>,
+    /// Its stream passes through an FFmpeg.
+    pub needs_ffmpeg: bool,
 }
 
 impl CameraView {
@@ -122,6 +124,7 @@ impl CameraView {
             stream: StreamView::idle(),
             recording: false,
             problem: None,
+            needs_ffmpeg: false,
         }
     }
 }
@@ -173,6 +176,17 @@ impl StreamView {
             held: false,
         }
     }
+}
+
+/// Whether there is an FFmpeg to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FfmpegState {
+    /// It is there.
+    There,
+    /// It is not; streams do without, stills of network cameras do not.
+    Missing,
+    /// It is not, and a camera cannot stream without.
+    Needed,
 }
 
 /// A running FFmpeg.

@@ -17,6 +17,9 @@ use tokio::sync::oneshot;
 
 use crate::base::{Error, Mono, Result};
 
+/// Where children, and we for them, look for programs.
+pub(super) const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// What a child's standard stream is connected to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stdio {
@@ -148,7 +151,7 @@ fn spawn_here(spec: &ChildSpec) -> io::Result<tokio::process::Child> {
     command
         .args(&spec.args)
         .env_clear()
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("PATH", SEARCH_PATH)
         .env("LANG", "C.UTF-8")
         .env("TZ", "UTC")
         .envs(spec.env.iter().map(|(k, v)| (k, v)))

@@ -7,8 +7,10 @@
 mod child;
 mod output;
 mod phases;
+mod program;
 pub mod systemd;
 
 pub use child::{Child, ChildSpec, Exit, Spawner, Stdio};
 pub use output::{FirstWords, LogRate, drain_lines};
 pub use phases::{Group, Phases, Survivor};
+pub use program::Program;

@@ -2,6 +2,7 @@
 
 use super::LocalActor;
 use crate::camera::CameraDef;
+use crate::pipeline::cameras::NO_FFMPEG;
 use crate::pipeline::local::Stage;
 use crate::pipeline::view::{CameraStatus, CameraView, StreamPhase, Validation};
 
@@ -16,6 +17,7 @@ pub(in crate::pipeline) fn first_view(def: &CameraDef) -> CameraView {
         resolutions: vec![(def.width, def.height)],
         fps_options: vec![def.fps],
         validation: Validation::Confirmed,
+        needs_ffmpeg: true,
         ..CameraView::unseen(def.id, &def.name)
     }
 }
@@ -42,6 +44,10 @@ impl LocalActor {
         view.status = if failing { CameraStatus::Error } else { CameraStatus::Connected };
         view.problem = children.problem.clone().filter(|_| failing || phase == StreamPhase::Error);
         let active = phase == StreamPhase::Active;
+        if !active && !self.parts.ffmpeg.is_there() {
+            view.status = CameraStatus::Error;
+            view.problem = Some(NO_FFMPEG.into());
+        }
         let stream = &mut view.stream;
         stream.phase = phase;
         stream.ready = active;

@@ -1,6 +1,7 @@
 //! What the rest of the program may know of a network camera.
 
 use super::NetworkActor;
+use crate::pipeline::cameras::NO_FFMPEG;
 use crate::pipeline::network::Link;
 use crate::pipeline::run::Run;
 use crate::pipeline::view::{CameraStatus, CameraView, StreamPhase, Validation};
@@ -41,6 +42,11 @@ impl NetworkActor {
             let away = self.machine.away();
             view.status = away.status();
             view.problem = Some(self.problem.clone().unwrap_or_else(|| away.problem().into()));
+        }
+        view.needs_ffmpeg = self.machine.strips_sound();
+        if live && !readable && !self.parts.ffmpeg.is_there() {
+            view.status = CameraStatus::Error;
+            view.problem = Some(NO_FFMPEG.into());
         }
         let stream = &mut view.stream;
         stream.phase = if readable {
