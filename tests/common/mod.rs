@@ -31,6 +31,10 @@ pub use testbox::{Setup, TestBox};
 /// As long as anything may take on a busy machine before it counts as stuck.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Seconds for which a busy machine may stand still in the middle of a test (0.2 to 1 s were seen):
+/// what is timed by a clock may be so much later, once.
+pub const STALL: f64 = 1.0;
+
 /// Asks again and again until there is an answer; fails the test after [`PATIENCE`].
 #[track_caller]
 pub fn wait_for<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {

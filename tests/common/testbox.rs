@@ -346,7 +346,9 @@ impl Drop for TestBox {
         if std::thread::panicking() {
             let log = [&run.stdout, &run.stderr].map(|l| l.lock().unwrap().join("\n")).join("\n");
             let tail: Vec<_> = log.lines().rev().take(80).collect();
-            eprintln!("--- the box's last words ---");
+            // `None` = it still runs.
+            let status = run.child.try_wait().ok().flatten().map(|s| s.to_string());
+            eprintln!("--- the box's last words ({status:?}) ---");
             tail.iter().rev().for_each(|l| eprintln!("{l}"));
             let children = process::descendants(run.child.id());
             let _ = run.child.kill();

@@ -77,6 +77,7 @@ async fn a_step_of_the_clock_is_noted_and_the_timer_keeps_its_time() {
     let gaps: u64 = details.gaps.iter().map(|g| g.duration_ms).sum();
     let whole = details.info.duration_ms + gaps;
     // A timer on the wall clock would end at once or a day later.
+    assert_eq!(details.info.ended.as_deref(), Some("duration_reached"));
     assert!((4500..=12_000).contains(&whole), "{whole} ms");
     assert_eq!(details.segments.len(), 2);
     rig.frames(&details).await;
