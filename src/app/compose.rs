@@ -177,6 +177,7 @@ fn media_options(settings: &Settings, data: &DataDir, paths: Vec<PathSpec>) -> R
             webrtc_udp: media.webrtc_udp,
             api: media.api_listen,
         },
+        webrtc_hosts: media.webrtc_hosts.clone(),
         run_dir: data.run().join("mediamtx"),
         segment_duration: settings.recording.segment_duration,
         exe: own_program()?,

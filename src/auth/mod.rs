@@ -84,6 +84,11 @@ impl Auth {
         self.sign("GET", login, path)
     }
 
+    /// As [`Self::sign_path`], to be followed for the first time within `lifetime`.
+    pub fn sign_path_for(&self, login: &Login, path: &str, lifetime: Duration) -> String {
+        signed::sign(&self.0.keys, "GET", path, Mono::now() + lifetime, login)
+    }
+
     /// As [`Self::sign_path`] for another method.
     pub fn sign(&self, method: &str, login: &Login, path: &str) -> String {
         signed::sign(&self.0.keys, method, path, Mono::now() + LINK_LIFETIME, login)

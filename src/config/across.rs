@@ -59,14 +59,15 @@ pub(super) fn check(
 
 fn ports(settings: &Settings, origin: &dyn Fn(&str) -> Origin, found: &mut Vec<Mistake>) {
     let mtx = &settings.mediamtx;
-    // The only UDP port can conflict with none of these.
-    let tcp: [(&str, SocketAddr); 6] = [
+    let tcp: [(&str, SocketAddr); 7] = [
         ("server.listen", settings.server.listen),
         ("health.listen", settings.health.listen),
         ("mediamtx.rtsp_listen", mtx.rtsp_listen),
         ("mediamtx.hls_listen", mtx.hls_listen),
         ("mediamtx.webrtc_listen", mtx.webrtc_listen),
         ("mediamtx.api_listen", mtx.api_listen),
+        // Listens on TCP too.
+        ("mediamtx.webrtc_udp", mtx.webrtc_udp),
     ];
     for (i, (key, address)) in tcp.iter().enumerate() {
         for (other, taken) in &tcp[..i] {

@@ -290,6 +290,28 @@ pub(super) fn origins() -> Rule<Vec<String>> {
     })
 }
 
+/// Host names and addresses, without ports.
+pub(super) fn hosts() -> Rule<Vec<String>> {
+    let wanted = "a list of names or addresses without ports, such as [\"203.0.113.7\"]";
+    Rule::new(Shape::List, wanted, move |value| {
+        let Value::Array(_, items) = value else { return Err(wrong_type(value, wanted)) };
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
+        let host = |t: &str| {
+            t.parse::<IpAddr>().is_ok()
+                || ((1..=253).contains(&t.len()) && !t.starts_with(['-', '.']) && t.bytes().all(plain))
+        };
+        items
+            .iter()
+            .map(|item| {
+                let text = as_text(item).ok_or_else(|| wrong_type(item, wanted))?;
+                let refused =
+                    || Fault::new(format!("holds {text:?}, which is no host"), format!("write {wanted}"));
+                if host(text) { Ok(text.to_owned()) } else { Err(refused()) }
+            })
+            .collect()
+    })
+}
+
 /// Text between `low` and `high` characters without control characters.
 pub(super) fn line(low: usize, high: usize) -> Rule<String> {
     Rule::text(Shape::Text, format!("text in quotes, {low} to {high} characters on one line"), move |text| {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::key::{Key, Preset, Scope};
 use super::rule::{
-    Fault, Rule, Shape, Show, address, duration, folder, line, one_of, optional, origins, parsed, percent,
-    program, secret, switch, unknown, whole, wrong_type,
+    Fault, Rule, Shape, Show, address, duration, folder, hosts, line, one_of, optional, origins, parsed,
+    percent, program, secret, switch, unknown, whole, wrong_type,
 };
 use super::source::{self, SourceSpec};
 use crate::base::{CameraId, Secret};
@@ -159,7 +159,9 @@ section! {
         webrtc_listen: SocketAddr = "127.0.0.1:8889", address(),
             "Address of WebRTC's set-up, for Fieldcam itself";
         webrtc_udp: SocketAddr = ":8189", address(),
-            "UDP address of WebRTC's media";
+            "Address of WebRTC's media, over UDP and, where a network lets none through, over TCP";
+        webrtc_hosts: Vec<String> = no_items(), hosts(),
+            "Names or addresses by which WebRTC viewers reach the box besides its own, such as its router's";
         api_listen: SocketAddr = "127.0.0.1:9997", address(),
             "Address of MediaMTX's control API, for Fieldcam itself";
     }

@@ -6,6 +6,7 @@
 
 mod access;
 mod answer;
+mod cors;
 mod downloads;
 mod file_body;
 mod files;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{self, Body};
 use super::downloads::Downloads;
 use super::hosts::{Authority, Hosts, host_of};
-use super::{ServerOptions, files, frames, handshake, health_pages, index};
+use super::{ServerOptions, cors, files, frames, handshake, health_pages, index};
 use crate::health::Health;
 use crate::live::Live;
 use crate::rpc::{Reached, Rpc, Services};
@@ -221,16 +221,27 @@ fn too_many() -> Response<Body> {
     response
 }
 
-async fn route(
-    main: &Main,
-    mut request: Request<Incoming>,
-    Ends { local, peer }: Ends,
-    wish: &Wish,
-) -> Response<Body> {
-    let host = match checked_host(main, &request, local) {
+async fn route(main: &Main, request: Request<Incoming>, ends: Ends, wish: &Wish) -> Response<Body> {
+    let host = match checked_host(main, &request, ends.local) {
         Ok(host) => host,
         Err(refusal) => return *refusal,
     };
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut response = match cors::preflight(&request) {
+        Some(response) => response,
+        None => dispatch(main, request, host, ends, wish).await,
+    };
+    cors::allow(&mut response, origin);
+    response
+}
+
+async fn dispatch(
+    main: &Main,
+    mut request: Request<Incoming>,
+    host: Authority,
+    Ends { local, peer }: Ends,
+    wish: &Wish,
+) -> Response<Body> {
     let reached = Reached { port: host.port.unwrap_or(local.port()), host: host.host };
     match request.uri().path() {
         "/ws" => match handshake::answer(&request) {

@@ -78,7 +78,9 @@ pub(super) fn whole(
 
 /// Headers of MediaMTX's answer that mean the same from us. All others stay behind: those of the
 /// connection, its cookies, its `Server`, and its view of origins.
-const PASSED: [HeaderName; 5] = [
+const PASSED: [HeaderName; 7] = [
+    HeaderName::from_static("accept-patch"),
+    HeaderName::from_static("accept-post"),
     CONTENT_TYPE,
     hyper::header::ETAG,
     hyper::header::CONTENT_RANGE,

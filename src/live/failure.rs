@@ -10,6 +10,9 @@ use crate::base::{Error, ErrorKind};
 /// refused rather than asked.
 pub(super) const LINK: &str = "link_refused";
 
+/// The parameter that an error about the body's type names.
+pub(super) const CONTENT_TYPE: &str = "Content-Type";
+
 /// The media server is started again within milliseconds, mostly.
 const RETRY_AFTER_S: &str = "1";
 
@@ -45,6 +48,9 @@ fn status(e: &Error) -> StatusCode {
         ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotFound => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::InvalidParams if e.data().get("param").is_some_and(|p| p == CONTENT_TYPE) => {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE
+        }
         ErrorKind::InvalidParams | ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
         ErrorKind::InvalidState => StatusCode::CONFLICT,
         ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,

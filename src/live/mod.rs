@@ -14,6 +14,7 @@ mod login;
 mod place;
 mod upstream;
 mod viewing;
+mod whep;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use place::Place;
 pub use place::{page_path, signed_path, whep_path};
 use upstream::Upstream;
 use viewing::Viewings;
+use whep::Calls;
 
 /// The room's handle. Clones share everything.
 #[derive(Clone)]
@@ -42,14 +44,22 @@ struct Inner {
     mediamtx: MediaMtx,
     upstream: Upstream,
     viewings: Viewings,
+    calls: Calls,
 }
 
 impl Live {
     /// Connections to MediaMTX live in `group`.
     pub fn new(auth: Auth, cameras: Cameras, mediamtx: MediaMtx, group: &Group) -> Self {
         let endpoints = mediamtx.endpoints();
-        let upstream = Upstream::new(endpoints.hls, group);
-        Self(Arc::new(Inner { auth, cameras, mediamtx, upstream, viewings: Viewings::default() }))
+        let upstream = Upstream::new(endpoints.hls, endpoints.webrtc, group);
+        Self(Arc::new(Inner {
+            auth,
+            cameras,
+            mediamtx,
+            upstream,
+            viewings: Viewings::default(),
+            calls: Calls::default(),
+        }))
     }
 
     /// Answers a request whose path starts with `/live/`, from a client at `remote`.
@@ -57,6 +67,10 @@ impl Live {
         let inner = &*self.0;
         let answered = match place::read(request.uri().path()) {
             Some(Place::Hls { camera, file }) => hls::answer(inner, &request, remote, camera, &file).await,
+            Some(Place::Whep(camera)) => whep::answer(inner, request, remote, camera).await,
+            Some(Place::WhepSession { camera, secret }) => {
+                whep::go_on(inner, request, remote, camera, &secret).await
+            }
             None => Err(Error::not_found("Page", "").with(
                 "suggestion",
                 "live addresses are /live/camera0, /live/camera0/index.m3u8 and /live/camera0/whep",

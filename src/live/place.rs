@@ -11,6 +11,10 @@ pub(super) const INDEX: &str = "index.m3u8";
 pub(super) enum Place {
     /// A playlist, or a piece of video that one names.
     Hls { camera: CameraId, file: String },
+    /// Where an offer goes.
+    Whep(CameraId),
+    /// A WebRTC session that an offer began.
+    WhepSession { camera: CameraId, secret: String },
 }
 
 /// The page that plays a camera.
@@ -38,9 +42,19 @@ pub(super) fn read(path: &str) -> Option<Place> {
         is_plain_name(file) && [".m3u8", ".mp4", ".mp", ".ts"].iter().any(|ending| file.ends_with(ending))
     };
     match rest {
+        "whep" => Some(Place::Whep(camera)),
+        session if session.starts_with("whep/") => {
+            let secret = &session["whep/".len()..];
+            is_uuid(secret).then(|| Place::WhepSession { camera, secret: secret.to_owned() })
+        }
         file if is_media(file) => Some(Place::Hls { camera, file: file.to_owned() }),
         _ => None,
     }
+}
+
+/// MediaMTX's secrets of sessions are lower-case UUIDs.
+pub(super) fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
 }
 
 #[cfg(test)]
@@ -54,7 +68,14 @@ mod tests {
         let hls = |file: &str| Some(Place::Hls { camera: CameraId(3), file: file.into() });
         assert_eq!(read("/live/camera3/index.m3u8"), hls("index.m3u8"));
         assert_eq!(read("/live/camera3/f00_main_seg7.mp4"), hls("f00_main_seg7.mp4"));
+        let secret = "0b7c3c1e-6a55-4f4b-9d3c-2f4f2f0b8a11";
+        assert_eq!(read("/live/camera3/whep"), Some(Place::Whep(CameraId(3))));
+        let session = Place::WhepSession { camera: CameraId(3), secret: secret.into() };
+        assert_eq!(read(&format!("/live/camera3/whep/{secret}")), Some(session));
         for nothing in [
+            "/live/camera3/whep/",
+            "/live/camera3/whep/../whep",
+            "/live/camera3/whep/0b7c3c1e-6a55-4f4b-9d3c-2f4f2f0b8a1/",
             "/live",
             "/live/",
             "/live/../camera3/index.m3u8",
@@ -78,8 +99,10 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_found_can_stand_in_a_request_line(path in "/live/(camera[0-9]{1,2})?[ -~]{0,30}") {
-            if let Some(Place::Hls { file, .. }) = read(&path) {
-                prop_assert!(is_plain_name(&file));
+            match read(&path) {
+                Some(Place::Hls { file, .. }) => prop_assert!(is_plain_name(&file)),
+                Some(Place::WhepSession { secret, .. }) => prop_assert!(is_uuid(&secret)),
+                Some(Place::Whep(_)) | None => {}
             }
         }
     }

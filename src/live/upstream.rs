@@ -36,10 +36,11 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) struct Upstream {
     client: Client<HttpConnector, Full<Bytes>>,
     pub hls: SocketAddr,
+    pub webrtc: SocketAddr,
 }
 
 impl Upstream {
-    pub(super) fn new(hls: SocketAddr, group: &Group) -> Self {
+    pub(super) fn new(hls: SocketAddr, webrtc: SocketAddr, group: &Group) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(InGroup(group.clone()))
@@ -47,7 +48,7 @@ impl Upstream {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(KEPT)
             .build(connector);
-        Self { client, hls: reach(hls) }
+        Self { client, hls: reach(hls), webrtc: reach(webrtc) }
     }
 
     /// A request in the name of a viewer at `remote`.

@@ -19,9 +19,11 @@ use crate::base::Secret;
 /// Name of the generated file in the run directory.
 pub(super) const FILE_NAME: &str = "mediamtx.yml";
 
-/// The whole configuration. `callback` is the URL of our listener.
+/// The whole configuration. `webrtc_hosts` are names and addresses of this box that its network cards
+/// do not know of; `callback` is the URL of our listener.
 pub(super) fn generate(
     listens: &Listens,
+    webrtc_hosts: &[String],
     callback: &Secret,
     segment_duration: Duration,
     paths: &BTreeMap<String, (PathSpec, u32)>,
@@ -61,6 +63,11 @@ pub(super) fn generate(
         "webrtcAllowOrigins": [],
         "webrtcTrustedProxies": loopback,
         "webrtcLocalUDPAddress": address(listens.webrtc_udp),
+        // For viewers whose network lets no UDP through.
+        "webrtcLocalTCPAddress": address(listens.webrtc_udp),
+        // The box's own addresses suffice: there is no internet to ask a STUN server in.
+        "webrtcICEServers2": [],
+        "webrtcAdditionalHosts": webrtc_hosts,
 
         "rtmp": false,
         "srt": false,
@@ -122,7 +129,13 @@ mod tests {
             record: Some(folder.into()),
         };
         let paths = BTreeMap::from([("camera0".to_owned(), (spec, 0))]);
-        let text = generate(&listens(), &Secret::new("http://x/y"), Duration::from_secs(900), &paths);
+        let text = generate(
+            &listens(),
+            &["box.example".into()],
+            &Secret::new("http://x/y"),
+            Duration::from_secs(900),
+            &paths,
+        );
         serde_json::from_str(&text).unwrap()
     }
 
@@ -134,6 +147,9 @@ mod tests {
         }
         assert_eq!(all["rtspAddress"], ":8554");
         assert_eq!(all["apiAddress"], "127.0.0.1:9997");
+        assert_eq!(all["webrtcLocalUDPAddress"], ":8189");
+        assert_eq!(all["webrtcLocalTCPAddress"], ":8189");
+        assert_eq!(all["webrtcAdditionalHosts"], json!(["box.example"]));
         assert_eq!(all["authHTTPExclude"], json!([]));
         assert_eq!(all["pathDefaults"]["recordSegmentDuration"], "900000ms");
         assert_eq!(all["pathDefaults"]["recordDeleteAfter"], "0s");

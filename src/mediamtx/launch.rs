@@ -49,7 +49,13 @@ impl Server {
             let desired = self.inner.desired();
             let none = Desired::new();
             let paths = if bare { &none } else { &desired.0 };
-            let text = file::generate(&options.listens, &self.callback, options.segment_duration, paths);
+            let text = file::generate(
+                &options.listens,
+                &options.webrtc_hosts,
+                &self.callback,
+                options.segment_duration,
+                paths,
+            );
             (desired.1, text)
         };
         file::write(&options.run_dir, &text).map_err(|e| {

@@ -66,7 +66,7 @@ pub struct Listens {
     pub hls: SocketAddr,
     /// WebRTC signalling (WHEP), behind our own port.
     pub webrtc: SocketAddr,
-    /// WebRTC media.
+    /// WebRTC media: over UDP, and over TCP with the same number for networks without UDP.
     pub webrtc_udp: SocketAddr,
     /// The control API.
     pub api: SocketAddr,
@@ -79,6 +79,9 @@ pub struct MediaMtxOptions {
     pub binary: PathBuf,
     /// Where it listens.
     pub listens: Listens,
+    /// Names and addresses under which WebRTC viewers reach this box besides those of its network
+    /// cards, such as that of a router in front of it.
+    pub webrtc_hosts: Vec<String>,
     /// Private directory for the generated file and the wake socket; made 0700.
     pub run_dir: PathBuf,
     /// Length of a recording's segment; at most a day.

@@ -16,7 +16,8 @@ const FREE: std::ops::Range<u16> = 20_000..32_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
     Tcp,
-    Udp,
+    /// Both with the same number: WebRTC's media.
+    UdpAndTcp,
 }
 
 fn each(listens: &mut Listens) -> [(&'static str, Transport, &mut SocketAddr); 5] {
@@ -24,7 +25,7 @@ fn each(listens: &mut Listens) -> [(&'static str, Transport, &mut SocketAddr); 5
         ("mediamtx.rtsp_listen", Transport::Tcp, &mut listens.rtsp),
         ("mediamtx.hls_listen", Transport::Tcp, &mut listens.hls),
         ("mediamtx.webrtc_listen", Transport::Tcp, &mut listens.webrtc),
-        ("mediamtx.webrtc_udp", Transport::Udp, &mut listens.webrtc_udp),
+        ("mediamtx.webrtc_udp", Transport::UdpAndTcp, &mut listens.webrtc_udp),
         ("mediamtx.api_listen", Transport::Tcp, &mut listens.api),
     ]
 }
@@ -95,7 +96,7 @@ fn complaint(setting: &str, address: SocketAddr, error: io::Error) -> Error {
 fn bind(address: SocketAddr, transport: Transport) -> io::Result<()> {
     let attempt = |a| match transport {
         Transport::Tcp => TcpListener::bind(a).map(drop),
-        Transport::Udp => UdpSocket::bind(a).map(drop),
+        Transport::UdpAndTcp => UdpSocket::bind(a).and_then(|_udp| TcpListener::bind(a)).map(drop),
     };
     match attempt(address) {
         // A kernel without IPv6: Go listens on IPv4 alone then.

@@ -42,6 +42,12 @@ pub fn get(url: &str, headers: &[(&str, &str)]) -> Response {
 /// Any method; the path is sent as it stands in the URL, dots and all.
 #[track_caller]
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Response {
+    send(method, url, headers, b"")
+}
+
+/// As [`request`], with a body.
+#[track_caller]
+pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("not an http URL: {url}"));
     let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
     let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
@@ -51,8 +57,11 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Response {
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
+    if !body.is_empty() {
+        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
     text.push_str("\r\n");
-    exchange(host, text.as_bytes())
+    exchange(host, &[text.as_bytes(), body].concat())
 }
 
 /// Sends bytes and reads the answer until the server closes.

@@ -62,6 +62,7 @@ fn options(dir: &Path) -> MediaMtxOptions {
     MediaMtxOptions {
         binary: mediaserver::binary(),
         listens: Listens { rtsp: free, hls: free, webrtc: free, webrtc_udp: free, api: free },
+        webrtc_hosts: Vec::new(),
         run_dir: dir.join("run"),
         segment_duration: Duration::from_secs(900),
         exe: hook,

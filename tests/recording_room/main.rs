@@ -79,6 +79,7 @@ impl Rig {
         let options = MediaMtxOptions {
             binary: mediaserver::binary(),
             listens: Listens { rtsp: free, hls: free, webrtc: free, webrtc_udp: free, api: free },
+            webrtc_hosts: Vec::new(),
             run_dir: data.join("run"),
             segment_duration,
             exe: "/bin/true".into(),

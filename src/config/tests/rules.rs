@@ -133,12 +133,22 @@ fn a_port_is_given_once_and_the_written_key_is_blamed() {
         &["fieldcam.toml:2: server.listen", "health.listen does (default)"],
     );
     one_mistake("[mediamtx]\nhls_listen = \":9997\"", &[":2: mediamtx.hls_listen", "mediamtx.api_listen"]);
+    one_mistake("[mediamtx]\nwebrtc_udp = \":8554\"", &[":2: mediamtx.webrtc_udp", "mediamtx.rtsp_listen"]);
     for fine in [
         "server.listen = \"127.0.0.1:0\"\nhealth.listen = \"127.0.0.1:0\"",
         "server.listen = \"127.0.0.1:81\"\nhealth.listen = \"127.0.0.2:81\"",
-        "mediamtx.webrtc_udp = \":8554\"",
     ] {
         Loaded::from_text(fine).unwrap();
+    }
+}
+
+#[test]
+fn viewers_hosts_are_names_or_addresses() {
+    let hosts = |list: &str| Loaded::from_text(&format!("mediamtx.webrtc_hosts = {list}"));
+    let s = hosts("[\"203.0.113.7\", \"fe80::1\", \"box.example\"]").unwrap().settings;
+    assert_eq!(s.mediamtx.webrtc_hosts, ["203.0.113.7", "fe80::1", "box.example"]);
+    for bad in ["[\"box.example:8189\"]", "[\"http://box\"]", "[\"\"]", "[\"a b\"]", "[\"-x\"]"] {
+        assert!(hosts(bad).is_err(), "{bad}");
     }
 }
 
