@@ -12,6 +12,7 @@ use common::mediaserver::Server;
 use common::squares;
 use fieldcam::base::Secret;
 use fieldcam::capture::{Fanout, SourceEvent, TestPlan, TestSource};
+use fieldcam::config::VideoEncoder;
 use fieldcam::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec, Plan, repack};
 use fieldcam::supervise::{Group, Phases, Spawner};
 use nix::sys::signal::{Signal, kill};
@@ -64,7 +65,7 @@ impl Rig {
     }
 }
 
-const PLAN: EncodePlan = EncodePlan { width: 1280, height: 720, fps: 30 };
+const PLAN: EncodePlan = EncodePlan { encoder: VideoEncoder::Libx264, width: 1280, height: 720, fps: 30 };
 
 async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), work).await.unwrap_or_else(|_| panic!("in vain: {what}"))

@@ -1,7 +1,7 @@
 //! Settings → cameras with numbers.
 
 use crate::base::{CameraId, Result};
-use crate::config::{CameraSection, Settings, SourceSpec, Synthetic, TestPattern};
+use crate::config::{CameraSection, Settings, SourceSpec, Synthetic, TestPattern, VideoEncoder};
 use crate::store::Store;
 
 /// How many synthetic cameras stand in when there is no other (product.md, cameras.synthetic).
@@ -26,6 +26,8 @@ pub struct CameraDef {
     pub height: u32,
     /// Frames a second that a synthetic camera makes.
     pub fps: u32,
+    /// What encodes its pictures.
+    pub encoder: VideoEncoder,
     /// Its encoder runs without anybody asking.
     pub keep_warm: bool,
     /// Its sound is kept.
@@ -68,6 +70,7 @@ pub async fn roster(settings: &Settings, store: &Store) -> Result<Roster> {
             width: section.resolution.width,
             height: section.resolution.height,
             fps: section.fps,
+            encoder: section.encoder,
             keep_warm: section.keep_warm,
             audio: section.audio,
             strip_audio: false,
@@ -102,6 +105,7 @@ fn wanted(settings: &Settings) -> Vec<(String, CameraSection)> {
             source: SourceSpec::Test(TestPattern { pattern: "testsrc2".into(), deliver: None, lose: None }),
             resolution: settings.cameras.resolution,
             fps: settings.cameras.fps,
+            encoder: settings.cameras.encoder,
             keep_warm: settings.cameras.keep_warm,
             audio: false,
         };

@@ -12,7 +12,7 @@ pub(super) fn idle_keys(source: &SourceSpec) -> &'static [&'static str] {
     match source {
         SourceSpec::Test(_) => &["audio"],
         // The camera decides its own picture, and stays connected anyway.
-        SourceSpec::Rtsp(_) => &["resolution", "fps", "keep_warm"],
+        SourceSpec::Rtsp(_) => &["resolution", "fps", "encoder", "keep_warm"],
     }
 }
 

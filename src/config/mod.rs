@@ -10,6 +10,7 @@
 mod across;
 mod check;
 mod data_dir;
+mod encoder;
 mod key;
 mod layer;
 mod load;
@@ -21,6 +22,7 @@ mod settings;
 mod source;
 
 pub use data_dir::check_data_dir;
+pub use encoder::VideoEncoder;
 pub use key::{Entry, Key};
 pub use load::{Loaded, Sources, load};
 pub use mistake::{Mistake, Mistakes, Origin};

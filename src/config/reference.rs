@@ -39,6 +39,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("camera.name", "\"North gate\""),
     ("camera.resolution", "\"1920x1080\""),
     ("camera.fps", "15"),
+    ("camera.encoder", "\"libx264\""),
     ("camera.keep_warm", "true"),
     ("log.level", "\"info,fieldcam::rpc=debug\""),
 ];

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::encoder::VideoEncoder;
 use super::key::{Key, Preset, Scope};
 use super::rule::{
     Fault, Rule, Shape, Show, address, duration, folder, hosts, line, one_of, optional, origins, parsed,
@@ -107,7 +108,7 @@ section! {
             "Picture size", live;
         fps: u32 = 30_i64, whole(1, 120),
             "Pictures a second", live;
-        encoder: String = "libx264", one_of(&["libx264"]),
+        encoder: VideoEncoder = VideoEncoder::Libx264.name(), VideoEncoder::rule(),
             "Video encoder", live;
         keep_warm: bool = false, switch(),
             "Keeps the encoder running when nobody watches, so that a stream starts at once", live;
@@ -128,6 +129,8 @@ section! {
             "Picture size (test cameras)", live;
         fps: u32 = Preset::Inherited, whole(1, 120),
             "Pictures a second (test cameras)", live;
+        encoder: VideoEncoder = Preset::Inherited, VideoEncoder::rule(),
+            "Video encoder (test cameras)", live;
         keep_warm: bool = Preset::Inherited, switch(),
             "Keeps the encoder running when nobody watches (test cameras)", live;
         audio: bool = false, switch(),

@@ -1,12 +1,15 @@
 //! FFmpeg's argument lists, as pure code. Only options that FFmpeg 5.1 and 7.1 both have.
 
 use crate::base::Secret;
+use crate::config::VideoEncoder;
 
 use super::matroska::MatroskaStream;
 
 /// How the frames of one camera are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodePlan {
+    /// What encodes.
+    pub encoder: VideoEncoder,
     /// Picture width in pixels.
     pub width: u32,
     /// Picture height in pixels.
@@ -59,16 +62,12 @@ impl EncodePlan {
             "-enc_time_base",
             "1:1000000",
             "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-tune",
-            "zerolatency",
-            "-pix_fmt",
-            "yuv420p",
-            "-bf",
-            "0",
+            self.encoder.name(),
         ]));
+        args.extend(match self.encoder {
+            VideoEncoder::Libx264 => plain(&["-preset", "ultrafast", "-tune", "zerolatency"]),
+        });
+        args.extend(plain(&["-pix_fmt", "yuv420p", "-bf", "0"]));
         let (kbit, threads) = (self.max_kbit(), self.threads());
         for (name, value) in [
             ("-threads", threads.to_string()),
@@ -193,7 +192,7 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const PLAN: EncodePlan = EncodePlan { width: 1280, height: 720, fps: 30 };
+    const PLAN: EncodePlan = EncodePlan { encoder: VideoEncoder::Libx264, width: 1280, height: 720, fps: 30 };
 
     #[test]
     fn the_encoder_command_is_exactly_this() {
@@ -235,7 +234,7 @@ mod tests {
     #[test]
     fn the_ceiling_and_the_threads_follow_the_picture() {
         let at = |width, height, fps| {
-            let plan = EncodePlan { width, height, fps };
+            let plan = EncodePlan { width, height, fps, ..PLAN };
             (plan.max_kbit(), plan.threads())
         };
         assert_eq!(at(640, 480, 30), (1800, 1));

@@ -119,7 +119,8 @@ fn start_local(
         deliver: test.deliver,
         lose: test.lose,
     };
-    let encoder_plan = EncodePlan { width: def.width, height: def.height, fps: def.fps };
+    let encoder_plan =
+        EncodePlan { encoder: def.encoder, width: def.width, height: def.height, fps: def.fps };
     let fanout = Fanout::new();
     let (view, seen) = watch::channel(local_actor::first_view(&def));
     let stills = still::Stills::of_frames(fanout.clone(), def.fps, parts.snapshots.clone());

@@ -91,6 +91,7 @@ fn wrong_values_are_refused_with_what_to_write() {
         ("[cameras]\nresolution = \"+640x480\"", ["\"+640x480\"", "even"]),
         ("[cameras]\nresolution = \"7680x4320\"", ["\"7680x4320\"", "4096"]),
         ("[cameras]\nencoder = \"libx265\"", ["did you mean \"libx264\"?", "write"]),
+        ("[cameras]\nencoder = \"h264_v4l2m2m\"", ["is not known", "write \"libx264\""]),
         ("[cameras]\nkeep_warm = \"yes\"", ["is text", "true or false, without quotes"]),
         ("[recording]\nsync_interval = \"1ms\"", ["out of range", "\"50ms\" to \"10s\", or \"0\""]),
         ("[recording]\nformat = \"avi\"", ["\"avi\"", "\"fmp4\""]),
@@ -171,6 +172,7 @@ fn two_cameras_are_two_cameras() {
 fn keys_that_would_do_nothing_for_a_camera_are_refused() {
     let network = "[[camera]]\nsource = \"rtsp://h/x\"\n";
     one_mistake(&format!("{network}fps = 5"), &[":3: camera[0].fps", "does nothing"]);
+    one_mistake(&format!("{network}encoder = \"libx264\""), &["camera[0].encoder", "does nothing"]);
     one_mistake(&format!("{network}keep_warm = true"), &["camera[0].keep_warm", "does nothing"]);
     one_mistake("[[camera]]\nsource = \"test:testsrc\"\naudio = true", &["camera[0].audio", "does nothing"]);
     let shown = report_effective(&Loaded::from_text(network).unwrap());
