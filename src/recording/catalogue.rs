@@ -29,7 +29,7 @@ impl Recordings {
         let (segments, gaps, notes) =
             tokio::try_join!(store.segments(row.id), store.gaps(row.id), store.notes(row.id))?;
         let segments = self.with_newest(&row, segments);
-        let segments = segments.iter().map(|s| self.file_of(&row, s)).collect();
+        let segments = segments.iter().map(|s| s.file_in(&self.shared.places, &row)).collect();
         let gaps = gaps.into_iter().map(|g| Gap {
             start_us: g.start_us,
             duration_ms: g.duration_us / 1000,
@@ -45,6 +45,14 @@ impl Recordings {
         })
     }
 
+    /// One recording with its files in order.
+    pub async fn files(&self, name: &RecordingName) -> Result<(RecordingInfo, Vec<SegmentFile>)> {
+        let row = self.row(name).await?;
+        let segments = self.with_newest(&row, self.shared.options.store.segments(row.id).await?);
+        let files = segments.iter().map(|s| s.file_in(&self.shared.places, &row)).collect();
+        Ok((self.info_of(row), files))
+    }
+
     /// A segment to serve, counted from 1.
     pub async fn segment_path(&self, name: &RecordingName, number: u32) -> Result<SegmentFile> {
         let row = self.row(name).await?;
@@ -52,7 +60,7 @@ impl Recordings {
         let segments = self.with_newest(&row, segments);
         let found = segments.iter().find(|s| s.number == number);
         let found = found.ok_or_else(|| Error::not_found("Recording", format!("{name} segment {number}")))?;
-        Ok(self.file_of(&row, found))
+        Ok(found.file_in(&self.shared.places, &row))
     }
 
     /// Deletes a recording that has ended. Whatever happens meanwhile, afterwards it is either
@@ -62,6 +70,8 @@ impl Recordings {
             let text = "the recording is still running; stop it first";
             return Err(Error::state(text, "RECORDING", &["STOPPED"]));
         }
+        // From here on nobody starts to read it.
+        let _deleting = self.shared.leases.begin_delete(name)?;
         let row = self.row(name).await?;
         let (places, gone) = (self.shared.places.clone(), row.clone());
         tokio::task::spawn_blocking(move || to_trash(&places, &gone))
@@ -91,6 +101,7 @@ impl Recordings {
 
     fn info_of(&self, row: RecordingRow) -> RecordingInfo {
         let mut info = RecordingInfo {
+            id: row.id,
             modified_us: row.end_us.unwrap_or(row.start_us),
             recording: row.wanted,
             name: row.name,
@@ -131,15 +142,20 @@ impl Recordings {
         }
         segments
     }
+}
 
-    fn file_of(&self, row: &RecordingRow, s: &SegmentRow) -> SegmentFile {
+impl SegmentRow {
+    /// As it may be served.
+    pub(super) fn file_in(&self, places: &Places, row: &RecordingRow) -> SegmentFile {
         SegmentFile {
-            path: self.shared.places.recording(row.camera, &row.name).join(&s.file),
-            number: s.number,
-            start_us: s.start_us,
-            duration_ms: s.duration_us / 1000,
-            size: s.size,
-            closed: s.closed,
+            path: places.recording(row.camera, &row.name).join(&self.file),
+            file: self.file.clone(),
+            stream: (self.stream, self.stream_number),
+            number: self.number,
+            start_us: self.start_us,
+            duration_us: self.duration_us,
+            size: self.size,
+            closed: self.closed,
         }
     }
 }

@@ -22,6 +22,7 @@ mod ending;
 mod files;
 mod folder;
 mod guard;
+mod lease;
 pub mod mp4;
 mod recover;
 mod resume;
@@ -33,9 +34,10 @@ mod view;
 mod watch;
 
 pub use cause::{EndReason, Format, GapCause};
+pub use lease::Lease;
 pub use shared::{Recorder, RecordingsOptions};
 pub use view::{
-    ActiveView, CameraFacts, Finished, Gap, Intent, RecordingDetails, RecordingInfo, SegmentFile,
+    ActiveView, CameraFacts, Closed, Finished, Gap, Intent, RecordingDetails, RecordingInfo, SegmentFile,
     StartRecording, Started, StorageView,
 };
 
@@ -43,11 +45,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use self::session::{Command, Session};
 use self::shared::{Shared, Slot};
-use crate::base::{CameraId, Error, Result};
+use crate::base::{CameraId, Error, RecordingName, Result};
 use crate::supervise::Group;
 
 /// A disk that answers is done within three seconds.
@@ -70,7 +72,9 @@ impl Recordings {
         let space = disk::Space::of(places.root()).map_err(folder::disk_error)?;
         let mut guard = disk::Guard::new(options.warn_percent, options.refuse_percent);
         guard::first_look(&mut guard, &places, space);
+        let (tell, closed) = mpsc::unbounded_channel();
         let shared = Shared {
+            closed: (tell, Mutex::new(Some(closed))),
             places,
             options,
             slots: Mutex::new(BTreeMap::new()),
@@ -79,6 +83,7 @@ impl Recordings {
             group: OnceLock::new(),
             guard: Mutex::new(guard),
             starts: Mutex::default(),
+            leases: lease::Leases::default(),
         };
         Ok(Self { shared: Arc::new(shared), resumed: Arc::default() })
     }
@@ -145,6 +150,21 @@ impl Recordings {
         if let Some(Slot::Active(active)) = self.shared.slots().get(&camera) {
             let _ = active.commands.send(Command::Fault(cause));
         }
+    }
+
+    /// Holds a recording's files for `who` reads them; see [`Lease`]. Not found once its deletion has begun.
+    pub fn lease(&self, name: &RecordingName, who: &str) -> Result<Lease> {
+        self.shared.leases.take(name, who)
+    }
+
+    /// Whether somebody is reading it, so that deleting it would cut a download off.
+    pub fn is_leased(&self, name: &RecordingName) -> bool {
+        self.shared.leases.is_leased(name)
+    }
+
+    /// Segments as they close, handed out once.
+    pub fn closed(&self) -> Option<mpsc::UnboundedReceiver<Closed>> {
+        self.shared.closed.1.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The data disk, as of the last look (every second).

@@ -12,7 +12,7 @@ use super::card::Facts;
 use super::cause::{EndReason, GapCause};
 use super::files::{Files, Seen};
 use super::shared::Shared;
-use super::view::Finished;
+use super::view::{Closed, Finished};
 use super::watch::{Action, Event, Watch};
 use crate::base::{Mono, Result};
 use crate::notice::Fact;
@@ -174,6 +174,10 @@ impl Session {
                 self.unsaved.segments.retain(|k| k.number != s.row.number);
                 self.unsaved.segments.push(s.row.clone());
                 self.changed = true;
+            }
+            if s.ended {
+                let file = s.row.file_in(&self.shared.places, &self.facts.row);
+                let _ = self.shared.closed.0.send(Closed { recording: self.facts.row.id, file });
             }
             let (start_us, number) = (s.row.start_us, s.row.number);
             let end_us = start_us.saturating_add_unsigned(s.row.duration_us);

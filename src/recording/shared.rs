@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, watch};
 use super::card::Facts;
 use super::disk::Guard;
 use super::folder::{self, Places, disk_error};
+use super::lease::Leases;
 use super::session::Command;
 use super::starts::Starts;
-use super::view::ActiveView;
+use super::view::{ActiveView, Closed};
 use crate::base::clock::name_stamp;
 use crate::base::{CameraId, Clock, RecordingName, Result};
 use crate::mediamtx::MediaMtx;
@@ -82,6 +83,9 @@ pub(super) struct Shared {
     pub group: OnceLock<Group>,
     pub guard: Mutex<Guard>,
     pub starts: Mutex<Starts>,
+    pub leases: Leases,
+    /// Segments that closed, and whoever makes their indexes as long as nobody has taken it.
+    pub closed: (mpsc::UnboundedSender<Closed>, Mutex<Option<mpsc::UnboundedReceiver<Closed>>>),
 }
 
 impl Shared {

@@ -91,6 +91,8 @@ pub struct Intent {
 /// A recording as lists show it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordingInfo {
+    /// Its row in the index.
+    pub id: i64,
     /// Its name.
     pub name: RecordingName,
     /// Its camera.
@@ -154,16 +156,30 @@ pub struct RecordingDetails {
 pub struct SegmentFile {
     /// Where it is; never shown to a client.
     pub path: PathBuf,
+    /// Its name there.
+    pub file: String,
+    /// MediaMTX's id of the recorder session, and its number within that session: neighbours of one
+    /// session have nothing between them.
+    pub stream: ([u8; 16], u64),
     /// Position in the recording, from 1.
     pub number: u32,
     /// First frame.
     pub start_us: i64,
     /// Recorded time.
-    pub duration_ms: u64,
+    pub duration_us: u64,
     /// Bytes that may be served: whole fragments only.
     pub size: u64,
     /// Nothing will be added to it.
     pub closed: bool,
+}
+
+/// A segment to which nothing will be added any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Its recording's row in the index.
+    pub recording: i64,
+    /// The file.
+    pub file: SegmentFile,
 }
 
 /// The data disk.

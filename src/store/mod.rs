@@ -6,6 +6,7 @@
 
 mod cameras;
 mod connection;
+mod fragments;
 mod inspect;
 mod recording_change;
 mod recording_parts;
@@ -16,6 +17,7 @@ mod snapshots;
 
 pub use cameras::CameraRow;
 pub use connection::Store;
+pub use fragments::FragmentsRow;
 pub use inspect::inspect;
 pub use recording_change::RecordingChange;
 pub use recording_parts::{GapRow, NoteRow, SegmentRow};

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use crate::base::{Error, ErrorKind, Result};
 
 /// Step n brings version n to n + 1. A released step is never edited.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -86,7 +87,19 @@ CREATE TABLE snapshots (
     frame_age_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX snapshots_newest ON snapshots (created_us DESC, name DESC);
-"];
+",
+    "
+-- where the fragments of a closed segment are; valid for this file of this size only
+CREATE TABLE fragments (
+    recording INTEGER NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
+    number    INTEGER NOT NULL,
+    file      TEXT NOT NULL,
+    size      INTEGER NOT NULL,
+    fragments BLOB NOT NULL,
+    PRIMARY KEY (recording, number)
+);
+",
+];
 
 /// Brings the database up to date; refuses one written by a newer version.
 pub(super) fn migrate(conn: &mut Connection) -> Result<()> {

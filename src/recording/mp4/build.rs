@@ -37,7 +37,10 @@ pub(crate) fn header(width: u16, height: u16, number: u64, start_us: i64) -> Vec
     mtxi.extend(0i64.to_be_bytes());
     mtxi.extend((start_us * 1000).to_be_bytes());
     let udta = mp4_box(b"udta", &mp4_box(b"mtxi", &mtxi));
-    let moov = [mp4_box(b"mvhd", &mvhd), mp4_box(b"trak", &trak), udta].concat();
+    let mut trex = vec![0; 4];
+    trex.extend([1u32, 1, 0, 0, 0].map(u32::to_be_bytes).concat());
+    let mvex = mp4_box(b"mvex", &mp4_box(b"trex", &trex));
+    let moov = [mp4_box(b"mvhd", &mvhd), mp4_box(b"trak", &trak), mvex, udta].concat();
     [mp4_box(b"ftyp", b"mp42\0\0\0\x01mp41"), mp4_box(b"moov", &moov)].concat()
 }
 

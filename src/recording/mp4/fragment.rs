@@ -145,6 +145,11 @@ pub(super) fn runs<'a>(
     Ok(())
 }
 
+/// How long the samples of a `traf`'s body last, in ticks of its track.
+pub(super) fn duration_of(traf: &[u8], header: &Header) -> Result<u64, Damage> {
+    Ok(run(traf, header)?.totals()?.duration)
+}
+
 fn run<'a>(traf: &'a [u8], header: &'a Header) -> Result<Run<'a>, Damage> {
     let mut fields = Fields(need(traf, b"tfhd", "no tfhd box")?.body);
     let (_, flags) = fields.version_flags()?;

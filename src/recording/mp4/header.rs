@@ -39,6 +39,8 @@ pub(super) struct Track {
 pub struct Header {
     /// Bytes of `ftyp` and `moov`: where the first fragment starts.
     pub len: u64,
+    /// Bytes of `ftyp` alone.
+    pub(super) ftyp_len: u64,
     /// Patched in when the recorder closes the file; 0 = in progress or crashed.
     pub duration_ms: u64,
     /// Such as `h264`, of the first video track (else of the first track).
@@ -73,6 +75,7 @@ impl Header {
         let duration = if long { fields.u64()? } else { u64::from(fields.u32()?) };
         let mut header = Header {
             len: data.len() as u64,
+            ftyp_len: ftyp.whole.len() as u64,
             duration_ms: scale(duration, 1000, timescale),
             codec: String::new(),
             width: 0,

@@ -7,11 +7,15 @@
 mod boxes;
 mod fragment;
 mod header;
+mod index;
+mod joined;
 mod scan;
 mod verify;
 
 pub use fragment::Fragment;
 pub use header::{Header, Mtxi};
+pub use index::{Entries, Entry, Index, IndexBuilder, IndexedTrack, Traf, rescale_up};
+pub use joined::{Front, Reference, added, references};
 pub use scan::{ReadAt, Scan};
 pub use verify::last_sound_end;
 
@@ -33,4 +37,4 @@ const MAX_MOOV: u64 = 1 << 20;
 const MAX_MOOF: u64 = 1 << 20;
 
 #[cfg(test)]
-pub(super) mod build;
+pub(crate) mod build;

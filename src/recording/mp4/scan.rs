@@ -92,6 +92,15 @@ impl Scan {
         file: &(impl ReadAt + ?Sized),
         mut each: impl FnMut(&Fragment),
     ) -> io::Result<()> {
+        self.advance_raw(file, |fragment, _, _| each(fragment))
+    }
+
+    /// As [`Scan::advance`]; hands out the bytes of each `moof` and the header too.
+    pub(super) fn advance_raw(
+        &mut self,
+        file: &(impl ReadAt + ?Sized),
+        mut each: impl FnMut(&Fragment, &[u8], &Header),
+    ) -> io::Result<()> {
         self.len = file.size()?;
         if self.damage.is_some() {
             return Ok(());
@@ -110,7 +119,7 @@ impl Scan {
     fn read_new(
         &mut self,
         file: &(impl ReadAt + ?Sized),
-        each: &mut impl FnMut(&Fragment),
+        each: &mut impl FnMut(&Fragment, &[u8], &Header),
     ) -> Result<(), Stop> {
         if self.header.is_none() {
             let Some(header) = self.read_header(file)? else { return Ok(()) };
@@ -122,7 +131,8 @@ impl Scan {
             self.media_us = self.media_us.max(fragment.start_us.saturating_add(fragment.duration_us));
             self.fragments += 1;
             self.last = Some(fragment);
-            each(&fragment);
+            let header = self.header.as_ref().expect("fragments are read after the header");
+            each(&fragment, &self.buffer, header);
         }
         Ok(())
     }

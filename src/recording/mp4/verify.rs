@@ -36,14 +36,16 @@ pub fn last_sound_end(file: &(impl ReadAt + ?Sized), trusted: u64) -> io::Result
     Ok((scan, None))
 }
 
-struct Front<'a, F: ReadAt + ?Sized> {
-    file: &'a F,
-    len: u64,
+/// The front of a file.
+pub(super) struct Front<'a, F: ReadAt + ?Sized> {
+    pub file: &'a F,
+    /// Where it ends, unless the file ends before.
+    pub len: u64,
 }
 
 impl<F: ReadAt + ?Sized> ReadAt for Front<'_, F> {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.len)
+        Ok(self.len.min(self.file.size()?))
     }
 
     fn fill_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
