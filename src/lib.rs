@@ -18,6 +18,7 @@
 //! | `recording` | segments, gaps, recovery, storage guard |
 //! | `snapshot` | stills |
 //! | `preview` | the newest picture as JPEG, for pollers and followers |
+//! | `footage` | recordings as one film: joined, cut, indexed; thumbnails |
 //! | `pipeline` | one camera's state machine and the actor that runs it |
 //! | `health` | probes and the verdict |
 //! | `live` | live video for browsers: HLS, WebRTC signalling, the page |
@@ -38,6 +39,7 @@ pub mod config;
 pub mod ctl;
 pub mod diag;
 pub mod encoder;
+pub mod footage;
 pub mod health;
 pub mod http;
 pub mod live;

@@ -286,7 +286,11 @@ fn recordings_start_stop_are_listed_downloaded_and_deleted() {
 
 /// The same answer, but for the link, which is signed anew each time.
 fn strip_url(mut info: Value, other: &Value) -> Value {
-    info["download_url"] = other["download_url"].clone();
+    for link in ["download_url", "thumbnail_url"] {
+        if other.get(link).is_some() {
+            info[link] = other[link].clone();
+        }
+    }
     if other.get("segments").is_some() {
         info["segments"] = other["segments"].clone();
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Auth;
 use crate::base::{CameraId, Clock, Error, Mono, Result};
 use crate::config::{self, Settings};
+use crate::footage::{Footage, FootageOptions};
 use crate::health::Health;
 use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
 use crate::notice::Notices;
@@ -107,6 +108,13 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     )
     .await?;
     recordings.run(&recording_phase, mediamtx.clone())?;
+    let footage = FootageOptions {
+        recordings: recordings.clone(),
+        store: store.clone(),
+        spawner: spawner.clone(),
+        ffmpeg: settings.ffmpeg.binary.clone(),
+    };
+    let footage = Footage::start(footage, &background);
     let snapshots = Snapshots::open(data.snapshots(), store.clone(), notices.clone(), clock.clone())?;
     let parts = Parts {
         decoder: Decoder::new(ffmpeg.path().to_owned(), spawner.clone(), cameras_phase.clone()),
@@ -127,6 +135,7 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
         auth,
         cameras,
         recordings,
+        footage,
         snapshots,
         mediamtx: mediamtx.clone(),
         health: health.clone(),

@@ -103,13 +103,6 @@ pub fn target(output: Option<&Path>, name: &str, is_folder: bool) -> Result<Path
     }
 }
 
-/// `NAME_2.mp4` for the second part of `NAME.mp4`.
-pub fn numbered(path: &Path, number: u32) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
-    path.with_file_name(format!("{stem}_{number}{extension}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +136,6 @@ mod tests {
         assert!(target(Some(Path::new("here")), "a/b", true).is_err());
         assert_eq!(target(Some(Path::new("here")), "a.mp4", true).unwrap(), Path::new("here/a.mp4"));
         assert_eq!(target(Some(Path::new("f")), "../x", false).unwrap(), Path::new("f"));
-        assert_eq!(numbered(Path::new("d/a.mp4"), 2), Path::new("d/a_2.mp4"));
     }
 
     proptest! {

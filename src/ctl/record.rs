@@ -9,8 +9,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::download::fetch;
 use super::link::{Link, read};
 use super::progress::Progress;
-use super::range::{extension_of, numbered, path_of, target};
-use super::reply::{Info, Segment, Started};
+use super::range::{extension_of, path_of, target};
+use super::reply::{Info, Started};
 use super::screen;
 use crate::base::backoff::Backoff;
 use crate::base::units::show_size;
@@ -125,56 +125,44 @@ pub async fn get(link: &mut Link, name: &str, output: Option<&Path>, json: bool)
         if name.to_ascii_lowercase().ends_with(".jpg") { "get_snapshot_info" } else { "get_recording_info" };
     let raw = link.call(method, Some(json!({ "filename": name }))).await?;
     let (mut shown, info) = (read::<Value>(&raw)?, read::<Info>(&raw)?);
-    let files = download(link, &info, output).await?;
+    let (file, size) = download(link, &info, output).await?;
     for gap in &info.gaps {
         screen::remark(&format!("gap of {:.1} s at {}: {}", gap.duration, gap.start_time, gap.cause));
     }
     if let Some(reason) = info.reason.filter(|r| !matches!(r.as_str(), "stopped" | "duration_reached")) {
         screen::remark(&format!("the recording ended for this reason: {reason}"));
     }
+    let file = file.display();
     if json {
-        shown["saved_as"] = files.iter().map(|(f, _)| f.display().to_string()).collect();
+        shown["saved_as"] = file.to_string().into();
         screen::line(&shown.to_string());
     } else {
-        for (file, size) in files {
-            screen::line(&format!("{}  {}", file.display(), show_size(size)));
-        }
+        screen::line(&format!("{file}  {}", show_size(size)));
     }
     Ok(())
 }
 
-/// Fetches every part of it; answers with the files written and their sizes.
-async fn download(link: &Link, info: &Info, output: Option<&Path>) -> Result<Vec<(PathBuf, u64)>> {
-    let first = path_of(&info.download_url)?;
-    let name = match extension_of(&first) {
+/// Answers with the file written and its size.
+async fn download(link: &Link, info: &Info, output: Option<&Path>) -> Result<(PathBuf, u64)> {
+    let path = path_of(&info.download_url)?;
+    let name = match extension_of(&path) {
         Some(extension) if !info.filename.ends_with(&format!(".{extension}")) => {
             format!("{}.{extension}", info.filename)
         }
         _ => info.filename.clone(),
     };
-    let whole = target(output, &name, output.is_some_and(Path::is_dir))?;
-    let parts: Vec<(PathBuf, &str, u64)> = match info.segments.as_slice() {
-        [] | [_] => vec![(whole, &info.download_url, info.file_size)],
-        several => several
-            .iter()
-            .map(|s: &Segment| (numbered(&whole, s.number), &*s.download_url, s.file_size))
-            .collect(),
-    };
-    let mut done = Vec::new();
-    for (file, url, size) in parts {
-        if output.is_none() && file.exists() {
-            let here = std::fs::metadata(&file).map_or(0, |m| m.len());
-            if here != size {
-                let what = format!("{} is here already and is another file", file.display());
-                return Err(Error::new(ErrorKind::InvalidState, what)
-                    .with("suggestion", "choose a name with -o FILE"));
-            }
-            screen::remark(&format!("{} is here already", file.display()));
-            done.push((file, here));
-            continue;
+    let file = target(output, &name, output.is_some_and(Path::is_dir))?;
+    if output.is_none() && file.exists() {
+        let here = std::fs::metadata(&file).map_or(0, |m| m.len());
+        if here != info.file_size {
+            let what = format!("{} is here already and is another file", file.display());
+            return Err(
+                Error::new(ErrorKind::InvalidState, what).with("suggestion", "choose a name with -o FILE")
+            );
         }
-        let size = fetch(link.host(), url, &file, size).await?;
-        done.push((file, size));
+        screen::remark(&format!("{} is here already", file.display()));
+        return Ok((file, here));
     }
-    Ok(done)
+    let size = fetch(link.host(), &info.download_url, &file, info.file_size).await?;
+    Ok((file, size))
 }

@@ -61,8 +61,6 @@ pub struct Info {
     #[serde(default)]
     pub gaps: Vec<Gap>,
     pub end_time: Option<String>,
-    #[serde(default)]
-    pub segments: Vec<Segment>,
 }
 
 /// Time that was not recorded.
@@ -71,13 +69,6 @@ pub struct Gap {
     pub start_time: String,
     pub duration: f64,
     pub cause: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub struct Segment {
-    pub number: u32,
-    pub file_size: u64,
-    pub download_url: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1,4 +1,4 @@
-//! Part of a file, read a piece at a time on the blocking pool as the client takes it.
+//! Part of a file or a film, read a piece at a time on the blocking pool as the client takes it.
 
 use std::fs::File;
 use std::io;
@@ -14,20 +14,41 @@ use tokio::task::JoinHandle;
 /// Large enough that a disk reads at its speed, small enough for hundreds of downloads.
 const PIECE: u64 = 256 << 10;
 
+/// What a body is read from. Blocks.
+pub(super) trait Source: Send + Sync {
+    /// `length` bytes from `start` on, all of them there.
+    fn read(&self, start: u64, length: usize) -> io::Result<Vec<u8>>;
+}
+
+impl Source for File {
+    fn read(&self, start: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut piece = vec![0; length];
+        self.read_exact_at(&mut piece, start)?;
+        Ok(piece)
+    }
+}
+
+/// Kept until the download is over; told when it goes on.
+pub(super) trait Hold: Send + Sync {
+    /// The client took a piece.
+    fn progress(&self) {}
+}
+
+impl Hold for () {}
+
 /// A body that holds one piece in memory.
 pub(super) struct FileBody {
-    file: Arc<File>,
+    source: Arc<dyn Source>,
     /// Not yet handed out.
     range: Range<u64>,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
-    /// Kept until the download is over.
-    _lease: Box<dyn Send + Sync>,
+    hold: Option<Box<dyn Hold>>,
 }
 
 impl FileBody {
-    /// `range` lies within the file; `lease` is dropped with the body.
-    pub(super) fn new(file: File, range: Range<u64>, lease: impl Send + Sync + 'static) -> Self {
-        Self { file: Arc::new(file), range, reading: None, _lease: Box::new(lease) }
+    /// `range` lies within the source; `hold` is dropped with the last piece, or with the body.
+    pub(super) fn new(source: Arc<dyn Source>, range: Range<u64>, hold: Box<dyn Hold>) -> Self {
+        Self { source, range, reading: None, hold: Some(hold) }
     }
 
     /// Bytes still to come.
@@ -39,21 +60,24 @@ impl FileBody {
         if self.range.is_empty() {
             return Poll::Ready(None);
         }
-        let (file, start) = (&self.file, self.range.start);
+        let (source, start) = (&self.source, self.range.start);
         let length = usize::try_from(self.left().min(PIECE)).expect("a piece fits into memory");
         let reading = self.reading.get_or_insert_with(|| {
-            let file = file.clone();
-            tokio::task::spawn_blocking(move || {
-                let mut piece = vec![0; length];
-                file.read_exact_at(&mut piece, start)?;
-                Ok(piece)
-            })
+            if let Some(hold) = &self.hold {
+                hold.progress();
+            }
+            let source = source.clone();
+            tokio::task::spawn_blocking(move || source.read(start, length))
         });
         let done = std::task::ready!(Pin::new(reading).poll(cx));
         self.reading = None;
         Poll::Ready(Some(match done {
             Ok(Ok(piece)) => {
                 self.range.start += piece.len() as u64;
+                if self.range.is_empty() {
+                    // Nothing more is read; whoever has the last byte may delete the rest at once.
+                    self.hold = None;
+                }
                 Ok(piece.into())
             }
             Ok(Err(e)) => Err(e),

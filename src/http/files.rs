@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use hyper::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
@@ -14,28 +15,69 @@ use jiff::Timestamp;
 
 use super::access;
 use super::answer::{self, Body};
-use super::file_body::FileBody;
+use super::downloads;
+use super::file_body::{FileBody, Hold, Source};
 use super::range::{self, Asked, Part};
 use super::server::Main;
 use crate::base::id::is_plain_name;
 use crate::base::{Error, RecordingName, Result};
+use crate::footage::{Cut, Film};
+use crate::recording::Lease;
 
 /// What a path below `/files/` names.
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
-    /// A recording's segment; none: its only one.
-    Recording(RecordingName, Option<u32>),
+    /// A recording as one film, or a part of it.
+    Film(RecordingName, Cut),
+    /// One of a recording's files.
+    Segment(RecordingName, u32),
+    /// A recording's first picture.
+    Thumbnail(RecordingName),
     Snapshot(String),
 }
 
-/// A file that may be sent.
-struct Found {
-    path: PathBuf,
-    /// Bytes that may be sent, where that is less than the file has.
-    size: Option<u64>,
-    /// What a browser saves it as.
+/// What is to be sent.
+enum Found {
+    File {
+        path: PathBuf,
+        /// Bytes that may be sent, where that is less than the file has.
+        size: Option<u64>,
+        /// What a browser saves it as.
+        name: String,
+        content_type: &'static str,
+    },
+    Film(Arc<Film>),
+}
+
+/// The same, opened.
+struct Content {
+    source: Arc<dyn Source>,
+    size: u64,
+    etag: String,
+    /// As an HTTP date; none: a date is too coarse to tell its versions apart.
+    modified: Option<String>,
     name: String,
     content_type: &'static str,
+}
+
+impl Source for Film {
+    fn read(&self, start: u64, length: usize) -> io::Result<Vec<u8>> {
+        Film::read(self, start, length)
+    }
+}
+
+/// What is held while an answer is sent: the right to go on, and the recording's files.
+struct Held {
+    _entry: Option<downloads::Lease>,
+    files: Option<Lease>,
+}
+
+impl Hold for Held {
+    fn progress(&self) {
+        if let Some(files) = &self.files {
+            files.progress();
+        }
+    }
 }
 
 /// Answers a request whose path starts with `/files/`.
@@ -45,14 +87,21 @@ pub(super) async fn answer<B>(main: &Main, request: &Request<B>) -> Response<Bod
     }
     let query = request.uri().query().unwrap_or_default();
     // Before anything about the file: whether a name exists is not for strangers.
-    let lease = match access::enter(main, request, request.uri().path(), "the download_url of an answer") {
-        Ok(guest) => Box::new(guest.lease),
+    let guest = match access::enter(main, request, request.uri().path(), "the download_url of an answer") {
+        Ok(guest) => guest,
         Err(refusal) => return *refusal,
     };
     let sent = async {
         let wanted = wanted(request.uri().path(), query)?;
-        let found = find(main, wanted).await?;
-        send(found, request.method(), request.headers(), lease).await
+        let files = match &wanted {
+            Wanted::Film(name, _) | Wanted::Segment(name, _) | Wanted::Thumbnail(name) => {
+                Some(main.services.recordings.lease(name, &guest.login.user)?)
+            }
+            Wanted::Snapshot(_) => None,
+        };
+        let found = find(main, wanted, request.headers()).await?;
+        let hold = Box::new(Held { _entry: guest.lease, files });
+        send(open(found).await?, request.method(), request.headers(), hold)
     };
     match sent.await {
         Ok(response) => response,
@@ -70,8 +119,20 @@ fn wanted(path: &str, query: &str) -> Result<Wanted> {
     }
     match kind {
         "recordings" => {
+            if let Some(name) = file.strip_suffix(".jpg") {
+                return Ok(Wanted::Thumbnail(name.parse().map_err(|_| nothing())?));
+            }
             let name = file.strip_suffix(".mp4").ok_or_else(nothing)?;
-            Ok(Wanted::Recording(name.parse().map_err(|_| nothing())?, segment(query)?))
+            let name = name.parse().map_err(|_| nothing())?;
+            let cut = Cut::of_query(query)?;
+            Ok(match segment(query)? {
+                Some(_) if !cut.is_whole() => {
+                    let hint = "leave from and to out, or segment";
+                    return Err(Error::param("segment", "cannot be cut", hint));
+                }
+                Some(number) => Wanted::Segment(name, number),
+                None => Wanted::Film(name, cut),
+            })
         }
         "snapshots" if file.ends_with(".jpg") => Ok(Wanted::Snapshot(file.to_owned())),
         _ => Err(nothing()),
@@ -87,31 +148,43 @@ fn segment(query: &str) -> Result<Option<u32>> {
 }
 
 /// Looks up the file; its size may be less than the disk says while it is being written.
-async fn find(main: &Main, wanted: Wanted) -> Result<Found> {
+async fn find(main: &Main, wanted: Wanted, headers: &HeaderMap) -> Result<Found> {
     match wanted {
-        Wanted::Recording(name, number) => {
-            let segment = main.services.recordings.segment_path(&name, number.unwrap_or(1)).await?;
-            let file = match number {
-                Some(number) => format!("{name}_{number}.mp4"),
-                None => format!("{name}.mp4"),
-            };
-            Ok(Found { path: segment.path, size: Some(segment.size), name: file, content_type: "video/mp4" })
+        Wanted::Film(name, cut) => {
+            let as_of = headers.get(IF_RANGE).and_then(|v| v.to_str().ok());
+            Ok(Found::Film(main.services.footage.film(&name, cut, as_of).await?))
+        }
+        Wanted::Segment(name, number) => {
+            let segment = main.services.recordings.segment_path(&name, number).await?;
+            let name = format!("{name}_{number}.mp4");
+            Ok(Found::File { path: segment.path, size: Some(segment.size), name, content_type: "video/mp4" })
+        }
+        Wanted::Thumbnail(name) => {
+            let path = main.services.footage.thumbnail(&name).await?;
+            Ok(Found::File { path, size: None, name: format!("{name}.jpg"), content_type: "image/jpeg" })
         }
         Wanted::Snapshot(name) => {
             let path = main.services.snapshots.path_of(&name).await?;
-            Ok(Found { path, size: None, name, content_type: "image/jpeg" })
+            Ok(Found::File { path, size: None, name, content_type: "image/jpeg" })
         }
     }
 }
 
-/// Opens what was found and sends the part that was asked for.
-async fn send(
-    found: Found,
-    method: &Method,
-    headers: &HeaderMap,
-    lease: Box<dyn Send + Sync>,
-) -> Result<Response<Body>> {
-    let Found { path, size, name, content_type } = found;
+/// Opens what was found.
+async fn open(found: Found) -> Result<Content> {
+    let (path, size, name, content_type) = match found {
+        Found::File { path, size, name, content_type } => (path, size, name, content_type),
+        Found::Film(film) => {
+            return Ok(Content {
+                size: film.size(),
+                etag: film.tag().to_owned(),
+                modified: film.modified_us().map(|us| http_date(us.div_euclid(1_000_000))),
+                name: film.file_name().to_owned(),
+                content_type: "video/mp4",
+                source: film,
+            });
+        }
+    };
     let opened = tokio::task::spawn_blocking(move || {
         let file = File::open(path)?;
         let facts = file.metadata()?;
@@ -132,36 +205,50 @@ async fn send(
     let size = size.map_or(facts.len(), |size| size.min(facts.len()));
     // Size and time of the last write: a file that is still growing is another one each time.
     let etag = format!("\"{size:x}-{:x}-{:x}\"", facts.mtime(), facts.mtime_nsec());
-    let modified = http_date(facts.mtime());
+    let modified = Some(http_date(facts.mtime()));
+    Ok(Content { source: Arc::new(file), size, etag, modified, name, content_type })
+}
+
+/// Sends the part that was asked for.
+fn send(
+    content: Content,
+    method: &Method,
+    headers: &HeaderMap,
+    hold: Box<dyn Hold>,
+) -> Result<Response<Body>> {
+    let Content { source, size, etag, modified, name, content_type } = content;
     let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     let asked = Asked {
         range: text(RANGE).filter(|_| *method == Method::GET),
         if_range: text(IF_RANGE),
         if_none_match: text(IF_NONE_MATCH),
     };
-    let (status, body, content_range) = match range::decide(asked, size, &etag, &modified) {
-        Part::Whole => (StatusCode::OK, Body::File(FileBody::new(file, 0..size, lease)), None),
-        Part::Bytes(r) => {
-            let content_range = format!("bytes {}-{}/{size}", r.start, r.end - 1);
-            (StatusCode::PARTIAL_CONTENT, Body::File(FileBody::new(file, r, lease)), Some(content_range))
-        }
-        Part::Unsatisfiable => {
-            let mut refusal = answer::refusal(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "the file is shorter than that",
-                "ask without Range for its size",
-            );
-            refusal.headers_mut().insert(CONTENT_RANGE, value(&format!("bytes */{size}"))?);
-            return Ok(refusal);
-        }
-        Part::NotModified => (StatusCode::NOT_MODIFIED, Body::empty(), None),
-    };
+    let (status, body, content_range) =
+        match range::decide(asked, size, &etag, modified.as_deref().unwrap_or_default()) {
+            Part::Whole => (StatusCode::OK, Body::File(FileBody::new(source, 0..size, hold)), None),
+            Part::Bytes(r) => {
+                let content_range = format!("bytes {}-{}/{size}", r.start, r.end - 1);
+                (StatusCode::PARTIAL_CONTENT, Body::File(FileBody::new(source, r, hold)), Some(content_range))
+            }
+            Part::Unsatisfiable => {
+                let mut refusal = answer::refusal(
+                    StatusCode::RANGE_NOT_SATISFIABLE,
+                    "the file is shorter than that",
+                    "ask without Range for its size",
+                );
+                refusal.headers_mut().insert(CONTENT_RANGE, value(&format!("bytes */{size}"))?);
+                return Ok(refusal);
+            }
+            Part::NotModified => (StatusCode::NOT_MODIFIED, Body::empty(), None),
+        };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     answer::guard(&mut response);
     let out = response.headers_mut();
     out.insert(ETAG, value(&etag)?);
-    out.insert(LAST_MODIFIED, value(&modified)?);
+    if let Some(modified) = modified {
+        out.insert(LAST_MODIFIED, value(&modified)?);
+    }
     out.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if status != StatusCode::NOT_MODIFIED {
         out.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -199,7 +286,7 @@ mod tests {
         if std::fs::read(&path).ok().as_deref() != Some(bytes) {
             std::fs::write(&path, bytes).unwrap();
         }
-        Found { path, size, name: "camera0_x.mp4".into(), content_type: "video/mp4" }
+        Found::File { path, size, name: "camera0_x.mp4".into(), content_type: "video/mp4" }
     }
 
     async fn get(found: Found, method: Method, headers: &[(&'static str, &str)]) -> (Response<()>, Vec<u8>) {
@@ -207,7 +294,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        let response = send(found, &method, &map, Box::new(())).await.unwrap();
+        let response = send(open(found).await.unwrap(), &method, &map, Box::new(())).unwrap();
         let (parts, body) = response.into_parts();
         (Response::from_parts(parts, ()), body.collect().await.unwrap().to_bytes().to_vec())
     }
@@ -257,9 +344,9 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_is_gone_is_not_found() {
         let dir = tempfile::tempdir().unwrap();
-        let mut gone = found(&dir, b"x", None);
-        gone.path = dir.path().join("other");
-        let e = send(gone, &Method::GET, &HeaderMap::new(), Box::new(())).await.err().unwrap();
+        let gone = found(&dir, b"x", None);
+        std::fs::remove_file(dir.path().join("x")).unwrap();
+        let e = open(gone).await.err().unwrap();
         assert_eq!(e.kind(), ErrorKind::NotFound);
         assert!(!e.message().contains(&*dir.path().to_string_lossy()));
     }
@@ -268,8 +355,8 @@ mod tests {
     fn only_plain_names_are_looked_up() {
         let name: RecordingName = "camera0_2025-01-15_14-30-00".parse().unwrap();
         let path = format!("/files/recordings/{name}.mp4");
-        assert_eq!(wanted(&path, "").unwrap(), Wanted::Recording(name.clone(), None));
-        assert_eq!(wanted(&path, "exp=1&segment=3").unwrap(), Wanted::Recording(name, Some(3)));
+        assert_eq!(wanted(&path, "").unwrap(), Wanted::Film(name.clone(), Cut::WHOLE));
+        assert_eq!(wanted(&path, "exp=1&segment=3").unwrap(), Wanted::Segment(name, 3));
         assert_eq!(wanted("/files/snapshots/a.jpg", "").unwrap(), Wanted::Snapshot("a.jpg".into()));
         for bad in [
             "/files/",
@@ -277,7 +364,7 @@ mod tests {
             "/files/recordings/",
             "/files/recordings/.mp4",
             "/files/recordings/x",
-            "/files/recordings/x.jpg",
+            "/files/recordings/x.jpeg",
             "/files/recordings/../x.mp4",
             "/files/recordings/..%2fx.mp4",
             "/files/recordings/a/b.mp4",
@@ -288,7 +375,15 @@ mod tests {
         ] {
             assert_eq!(wanted(bad, "").unwrap_err().kind(), ErrorKind::NotFound, "{bad}");
         }
-        for bad in ["segment=", "segment=x", "segment=-1", "segment=+1", "segment=99999999999"] {
+        for bad in [
+            "segment=",
+            "segment=x",
+            "segment=-1",
+            "segment=+1",
+            "segment=99999999999",
+            "segment=1&to=3",
+            "from=x",
+        ] {
             assert_eq!(wanted(&path, bad).unwrap_err().kind(), ErrorKind::InvalidParams, "{bad}");
         }
     }
@@ -297,7 +392,7 @@ mod tests {
         #[test]
         fn no_path_leaves_its_folder(path in "/files/(recordings|snapshots)/[a-z./%\\\\]{0,20}(.mp4|.jpg)?", query in ".{0,20}") {
             match wanted(&path, &query) {
-                Ok(Wanted::Recording(name, _)) => prop_assert!(is_plain_name(name.as_str())),
+                Ok(Wanted::Film(name, _) | Wanted::Segment(name, _) | Wanted::Thumbnail(name)) => prop_assert!(is_plain_name(name.as_str())),
                 Ok(Wanted::Snapshot(name)) => prop_assert!(is_plain_name(&name)),
                 Err(_) => {}
             }

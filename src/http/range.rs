@@ -24,14 +24,15 @@ pub(super) struct Asked<'a> {
 }
 
 /// Decides for a file of `size` bytes with this strong `etag` (quotes included) and this
-/// `Last-Modified`. Several ranges at once are answered with the whole file, as the RFC allows.
+/// `Last-Modified` (empty without one). Several ranges at once are answered with the whole file, as the RFC allows.
 pub(super) fn decide(asked: Asked<'_>, size: u64, etag: &str, modified: &str) -> Part {
     if asked.if_none_match.is_some_and(|list| matches_any(list, etag)) {
         return Part::NotModified;
     }
     let Some(range) = asked.range else { return Part::Whole };
     // A copy that has changed since must not be continued.
-    if asked.if_range.is_some_and(|seen| seen.trim() != etag && seen.trim() != modified) {
+    let is_same = |seen: &str| seen.trim() == etag || !modified.is_empty() && seen.trim() == modified;
+    if asked.if_range.is_some_and(|seen| !is_same(seen)) {
         return Part::Whole;
     }
     parse(range, size)

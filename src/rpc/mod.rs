@@ -25,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::auth::Auth;
 use crate::base::Clock;
+use crate::footage::Footage;
 use crate::health::Health;
 use crate::mediamtx::MediaMtx;
 use crate::notice::Notices;
@@ -45,6 +46,8 @@ pub struct Services {
     pub cameras: Cameras,
     /// What is recorded.
     pub recordings: Recordings,
+    /// Recordings as films.
+    pub footage: Footage,
     /// Stills.
     pub snapshots: Snapshots,
     /// The media server, for its addresses.

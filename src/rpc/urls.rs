@@ -50,6 +50,11 @@ impl Call {
         self.file_url(&format!("/files/recordings/{name}.mp4"), segment)
     }
 
+    /// A recording's thumbnail as a link that needs no log-in.
+    pub(super) fn thumbnail_url(&self, name: &RecordingName) -> String {
+        self.file_url(&format!("/files/recordings/{name}.jpg"), None)
+    }
+
     /// A still as a link that needs no log-in.
     pub(super) fn snapshot_url(&self, name: &str) -> String {
         self.file_url(

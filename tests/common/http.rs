@@ -64,6 +64,20 @@ pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> R
     exchange(host, &[text.as_bytes(), body].concat())
 }
 
+/// Asks for a URL and takes no more than the first bytes of the answer.
+#[track_caller]
+pub fn open(url: &str) -> TcpStream {
+    let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("not an http URL: {url}"));
+    let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    let mut stream = TcpStream::connect(host).unwrap_or_else(|e| panic!("{host}: {e}"));
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    stream
+}
+
 /// Sends bytes and reads the answer until the server closes.
 #[track_caller]
 pub fn exchange(address: &str, bytes: &[u8]) -> Response {

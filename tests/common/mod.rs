@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod boxes;
 pub mod bystander;
 pub mod ffmpeg;
 pub mod footage;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::shared::{Deleted, Device, FileRow, Files, OfRecording, Page, seconds};
 use crate::base::clock::iso8601;
 use crate::base::{CameraId, RecordingName, Result};
+use crate::footage;
 use crate::recording::Format;
 use crate::rpc::params::{Fields, Params};
 use crate::rpc::session::Call;
@@ -70,7 +71,7 @@ pub(super) async fn stop(call: Call, Device(id): Device) -> Result<Stopped> {
         start_time: iso8601(finished.start_us),
         end_time: iso8601(finished.end_us),
         duration: seconds(finished.duration_ms),
-        file_size: finished.size,
+        file_size: footage::size_of(finished.size, finished.duration_ms),
         format: finished.format,
     })
 }
@@ -78,7 +79,7 @@ pub(super) async fn stop(call: Call, Device(id): Device) -> Result<Stopped> {
 pub(super) async fn list(call: Call, p: Page) -> Result<Files> {
     let found = call.services.recordings.list(p.limit, p.offset).await?;
     Ok(p.answer(found, |r| FileRow {
-        file_size: r.size,
+        file_size: footage::film_size(&r),
         modified_time: iso8601(r.modified_us),
         download_url: call.recording_url(&r.name, None),
         filename: r.name.to_string(),
@@ -99,6 +100,7 @@ pub(super) struct Info {
     /// Why it ended.
     reason: Option<String>,
     continues: Option<RecordingName>,
+    thumbnail_url: String,
     segments: Vec<Segment>,
     gaps: Vec<Gap>,
 }
@@ -118,6 +120,8 @@ pub(super) struct Gap {
     end_time: String,
     /// Seconds with fractions: most gaps are shorter than one.
     duration: f64,
+    /// Where it is in the downloaded file, which closes it: seconds from the start.
+    position: f64,
     cause: String,
 }
 
@@ -127,7 +131,7 @@ pub(super) async fn info(call: Call, OfRecording(name): OfRecording) -> Result<I
     let segments = details.segments.iter().map(|s| Segment {
         number: s.number,
         file_size: s.size,
-        duration: seconds(s.duration_ms),
+        duration: seconds(s.duration_us / 1000),
         start_time: iso8601(s.start_us),
         download_url: call.recording_url(&name, Some(s.number)),
     });
@@ -135,10 +139,11 @@ pub(super) async fn info(call: Call, OfRecording(name): OfRecording) -> Result<I
         start_time: iso8601(g.start_us),
         end_time: iso8601(g.start_us.saturating_add_unsigned(g.duration_ms.saturating_mul(1000))),
         duration: g.duration_ms as f64 / 1000.0,
+        position: footage::position_of_gap(&details.segments, &g) as f64 / 1e6,
         cause: g.cause,
     });
     Ok(Info {
-        file_size: info.size,
+        file_size: footage::film_size(&info),
         duration: seconds(info.duration_ms),
         created_time: iso8601(info.start_us),
         download_url: call.recording_url(&name, None),
@@ -146,6 +151,7 @@ pub(super) async fn info(call: Call, OfRecording(name): OfRecording) -> Result<I
         end_time: info.end_us.map(iso8601),
         reason: info.ended,
         continues: info.continues,
+        thumbnail_url: call.thumbnail_url(&name),
         segments: segments.collect(),
         gaps: gaps.collect(),
         filename: name,
