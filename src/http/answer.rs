@@ -11,6 +11,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::file_body::FileBody;
+use super::mjpeg::Mjpeg;
 use crate::base::{Error, ErrorKind};
 use crate::live;
 
@@ -22,6 +23,8 @@ pub(super) enum Body {
     File(FileBody),
     /// Live video.
     Live(live::Body),
+    /// Picture after picture.
+    Pictures(Box<Mjpeg>),
 }
 
 impl Body {
@@ -42,6 +45,7 @@ impl hyper::body::Body for Body {
             Body::Text(text) => Poll::Ready(text.take().map(|t| Ok(Frame::data(t)))),
             Body::File(file) => file.poll(cx).map(|chunk| chunk.map(|r| r.map(Frame::data))),
             Body::Live(live) => Pin::new(live).poll_frame(cx),
+            Body::Pictures(stream) => stream.poll(cx).map(|part| part.map(|r| r.map(Frame::data))),
         }
     }
 
@@ -50,6 +54,7 @@ impl hyper::body::Body for Body {
             Body::Text(text) => text.is_none(),
             Body::File(file) => file.left() == 0,
             Body::Live(live) => live.is_end_stream(),
+            Body::Pictures(stream) => stream.is_over(),
         }
     }
 
@@ -58,6 +63,7 @@ impl hyper::body::Body for Body {
             Body::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
             Body::File(file) => SizeHint::with_exact(file.left()),
             Body::Live(live) => live.size_hint(),
+            Body::Pictures(_) => SizeHint::default(),
         }
     }
 }

@@ -13,8 +13,10 @@ use super::answer::{self, Body};
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS");
 const HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, If-Match, If-None-Match, Range, X-API-Key");
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("Accept-Patch, Accept-Ranges, Content-Range, ETag, Link, Location, Retry-After");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "Accept-Patch, Accept-Ranges, Content-Range, ETag, Link, Location, Retry-After, X-Frame-Age-Ms, \
+     X-Frame-Number, X-Frame-Time",
+);
 /// How long a browser may remember the answer, seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::access::{self, Guest};
 use super::answer::{self, Body};
 use super::frame_query::{Asked, Wanted, etag, matches, wanted};
+use super::mjpeg::{self, Follower, Mjpeg};
 use super::server::Main;
+use super::socket::Terms;
 use crate::auth::refused;
 use crate::base::clock::iso8601;
 use crate::base::{CameraId, Error, ErrorKind, Mono, Result};
@@ -26,7 +28,7 @@ const FRAME_AGE: HeaderName = HeaderName::from_static("x-frame-age-ms");
 const FRAME_TIME: HeaderName = HeaderName::from_static("x-frame-time");
 
 /// Answers a request whose path starts with `/cameras/`.
-pub(super) async fn answer<B>(main: &Main, request: &Request<B>) -> Response<Body> {
+pub(super) async fn answer<B>(main: &Main, request: &Request<B>, terms: &Terms) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refusal =
             answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "pictures can only be read", "use GET");
@@ -42,7 +44,7 @@ pub(super) async fn answer<B>(main: &Main, request: &Request<B>) -> Response<Bod
         Err(refusal) => return *refusal,
     };
     let answered = match wanted {
-        Some((camera, wanted)) => picture(main, request, &guest, camera, wanted).await,
+        Some((camera, wanted)) => picture(main, request, guest, camera, wanted, terms).await,
         None => Err(Error::not_found("Picture", "").with("suggestion", "GET / says what there is")),
     };
     answered.unwrap_or_else(|e| failure(&e))
@@ -57,7 +59,7 @@ fn failure(e: &Error) -> Response<Body> {
     if e.kind() == ErrorKind::InvalidState {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
@@ -66,9 +68,10 @@ fn failure(e: &Error) -> Response<Body> {
 async fn picture<B>(
     main: &Main,
     request: &Request<B>,
-    guest: &Guest,
+    guest: Guest,
     camera: CameraId,
     wanted: Wanted,
+    terms: &Terms,
 ) -> Result<Response<Body>> {
     let asked = Asked::read(request.uri().query().unwrap_or_default())?;
     let preview = main.services.cameras.preview(camera)?;
@@ -76,10 +79,46 @@ async fn picture<B>(
         Wanted::Counters => Ok(answer::json(StatusCode::OK, &preview.tally())),
         Wanted::Frame => {
             let seen = request.headers().get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-            newest(main, &preview, guest, asked, seen).await
+            newest(main, &preview, &guest, asked, seen).await
         }
-        Wanted::Stream => Err(Error::unsupported("mjpeg", "not yet")),
+        Wanted::Stream => {
+            let head = request.method() == Method::HEAD;
+            follow(main, preview, guest, asked, (!head).then_some(terms)).await
+        }
     }
+}
+
+/// `stream.mjpeg`; without `terms` only its head.
+async fn follow(
+    main: &Main,
+    preview: Preview,
+    guest: Guest,
+    asked: Asked,
+    terms: Option<&Terms>,
+) -> Result<Response<Body>> {
+    let body = match terms {
+        None => Body::empty(),
+        Some(terms) => {
+            let place = main.followers.enter(&guest.login)?;
+            // Better an answer that says why than a stream without pictures.
+            let limit = FIRST_LIMIT.min(guest.login.deadline.from_now());
+            if preview.newest().is_none() && preview.newer_than(0, limit).await.is_none() {
+                return Err(no_picture());
+            }
+            terms.live_until(guest.login.deadline);
+            let interval = asked.fps.map_or(Duration::ZERO, |fps| Duration::from_secs_f64(1.0 / fps));
+            let follower = Follower { preview, guest, quality: asked.quality, interval, place };
+            Body::Pictures(Box::new(Mjpeg::new(follower, main.services.clock.clone())))
+        }
+    };
+    let mut response = Response::new(body);
+    answer::guard(&mut response);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(mjpeg::CONTENT_TYPE));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    // The connection's terms are this answer's alone.
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
 }
 
 /// `frame.jpg`.

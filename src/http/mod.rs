@@ -10,14 +10,17 @@ mod cors;
 mod downloads;
 mod file_body;
 mod files;
+mod followers;
 mod frame_query;
 mod frames;
 mod handshake;
 mod health_pages;
 mod hosts;
 mod index;
+mod mjpeg;
 mod range;
 mod server;
+mod socket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

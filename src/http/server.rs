@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Body};
 use super::downloads::Downloads;
+use super::followers::Followers;
 use super::hosts::{Authority, Hosts, host_of};
+use super::socket::{Socket, Terms};
 use super::{ServerOptions, cors, files, frames, handshake, health_pages, index};
 use crate::health::Health;
 use crate::live::Live;
@@ -49,6 +51,7 @@ pub(super) enum Port {
 pub(super) struct Main {
     pub(super) services: Arc<Services>,
     pub(super) downloads: Downloads,
+    pub(super) followers: Followers,
     /// Tells this run of the program from others, in entity tags.
     pub(super) run: u32,
     rpc: Rpc,
@@ -66,6 +69,7 @@ impl Main {
         Self {
             services,
             downloads: Downloads::default(),
+            followers: Followers::default(),
             run: rand::random(),
             rpc,
             live,
@@ -126,7 +130,7 @@ fn welcome(group: &Group, stream: TcpStream, peer: SocketAddr, port: &Port) {
             group.spawn("health connection", async move {
                 let answer =
                     |request: Request<Incoming>| std::future::ready(health_pages::answer(&health, &request));
-                serve(stream, &stop, answer).await;
+                serve(stream, &stop, &Terms::default(), answer).await;
             });
             return;
         }
@@ -135,8 +139,9 @@ fn welcome(group: &Group, stream: TcpStream, peer: SocketAddr, port: &Port) {
     if let Ok(slot) = main.slots.clone().try_acquire_owned() {
         let counted = traffic.connected();
         group.spawn("connection", async move {
-            let wish = Wish::default();
-            serve(stream, &stop, |request| route(&main, request, Ends { local, peer }, &wish)).await;
+            let (wish, terms) = (Wish::default(), Terms::default());
+            let ends = Ends { local, peer, terms: &terms };
+            serve(stream, &stop, &terms, |request| route(&main, request, ends, &wish)).await;
             if let Some((stream, early, reached)) = granted(wish).await {
                 main.rpc.serve(stream, early, reached).await;
             }
@@ -146,7 +151,8 @@ fn welcome(group: &Group, stream: TcpStream, peer: SocketAddr, port: &Port) {
         traffic.refused();
         if let Ok(slot) = main.refusals.clone().try_acquire_owned() {
             group.spawn("connection too many", async move {
-                let told = serve(stream, &stop, |_| std::future::ready(too_many()));
+                let terms = Terms::default();
+                let told = serve(stream, &stop, &terms, |_| std::future::ready(too_many()));
                 let _ = tokio::time::timeout(HEAD_TIME, told).await;
                 drop(slot);
             });
@@ -154,11 +160,12 @@ fn welcome(group: &Group, stream: TcpStream, peer: SocketAddr, port: &Port) {
     }
 }
 
-/// The two ends of a connection.
+/// The two ends of a connection, and what its answer may ask of it.
 #[derive(Clone, Copy)]
-struct Ends {
+struct Ends<'a> {
     local: SocketAddr,
     peer: SocketAddr,
+    terms: &'a Terms,
 }
 
 /// Where a request leaves its wish to become a WebSocket.
@@ -168,13 +175,17 @@ type Wish = Mutex<Option<(OnUpgrade, Reached)>>;
 /// and how the client reached us.
 async fn granted(wish: Wish) -> Option<(TcpStream, Bytes, Reached)> {
     let (upgrade, reached) = wish.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    let parts = upgrade.await.ok()?.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf, reached))
+    let parts = upgrade.await.ok()?.downcast::<TokioIo<Socket>>().ok()?;
+    Some((parts.io.into_inner().into_inner(), parts.read_buf, reached))
 }
 
 /// Answers the requests of one connection until it ends or becomes something else.
-async fn serve<F>(stream: TcpStream, stop: &CancellationToken, answer: impl Fn(Request<Incoming>) -> F)
-where
+async fn serve<F>(
+    stream: TcpStream,
+    stop: &CancellationToken,
+    terms: &Terms,
+    answer: impl Fn(Request<Incoming>) -> F,
+) where
     F: Future<Output = Response<Body>>,
 {
     let service = service_fn(|request: Request<Incoming>| {
@@ -192,13 +203,18 @@ where
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Socket::new(stream, terms.clone())), service)
         .with_upgrades();
     // Boxed so that a WebSocket does not carry hyper's state through its long life.
     let mut connection = Box::pin(connection);
     let served = tokio::select! {
         served = &mut connection => served,
+        () = terms.over() => return,
         () = stop.cancelled() => {
+            if terms.is_live() {
+                // It would never be done.
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             // A download would go on for minutes; its client resumes it from the next start.
             let Ok(served) = tokio::time::timeout(STOP_TIME, connection).await else { return };
@@ -221,7 +237,7 @@ fn too_many() -> Response<Body> {
     response
 }
 
-async fn route(main: &Main, request: Request<Incoming>, ends: Ends, wish: &Wish) -> Response<Body> {
+async fn route(main: &Main, request: Request<Incoming>, ends: Ends<'_>, wish: &Wish) -> Response<Body> {
     let host = match checked_host(main, &request, ends.local) {
         Ok(host) => host,
         Err(refusal) => return *refusal,
@@ -239,7 +255,7 @@ async fn dispatch(
     main: &Main,
     mut request: Request<Incoming>,
     host: Authority,
-    Ends { local, peer }: Ends,
+    Ends { local, peer, terms }: Ends<'_>,
     wish: &Wish,
 ) -> Response<Body> {
     let reached = Reached { port: host.port.unwrap_or(local.port()), host: host.host };
@@ -254,7 +270,7 @@ async fn dispatch(
         },
         "/" => index::answer(&request, &reached),
         path if path.starts_with("/live/") => main.live.answer(request, peer.ip()).await.map(Body::Live),
-        path if path.starts_with("/cameras/") => frames::answer(main, &request).await,
+        path if path.starts_with("/cameras/") => frames::answer(main, &request, terms).await,
         path if path.starts_with("/files/") => files::answer(main, &request).await,
         _ => answer::refusal(StatusCode::NOT_FOUND, "nothing is here", "GET / says what there is"),
     }

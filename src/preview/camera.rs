@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::cache::{Cache, Failure, Place, Promise};
-use super::counters::{Counters, Tally, Waiting};
+use super::counters::{Counters, Tally, Waiting, Watching};
 use super::makers::{Job, Makers};
 use super::source::{Following, Raw, Source};
 use crate::base::{Error, Mono};
@@ -165,6 +165,11 @@ impl Preview {
             }
         };
         made.await.map(Some).map_err(|failure| self.told(failure))
+    }
+
+    /// Counts a stream of pictures until the answer is dropped.
+    pub fn watch(&self) -> Watching {
+        Watching::new(&self.0.counters)
     }
 
     /// What it all cost.

@@ -1,8 +1,7 @@
 //! What the pictures of one camera cost.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -13,6 +12,7 @@ pub(super) struct Counters {
     pub decoded: AtomicU64,
     pub refused: AtomicU64,
     pub waiting: AtomicU64,
+    pub streams: AtomicU64,
     /// By quality; 0 is not one.
     encoded: Mutex<Vec<(u8, u64)>>,
 }
@@ -30,6 +30,8 @@ pub struct Tally {
     pub refused: u64,
     /// Clients that wait for a picture now.
     pub waiting: u64,
+    /// Streams of pictures being sent now.
+    pub streams: u64,
 }
 
 /// How many pictures were made of one quality.
@@ -60,6 +62,7 @@ impl Counters {
             encoded: all.iter().map(|&(quality, pictures)| Encoded { quality, pictures }).collect(),
             refused: read(&self.refused),
             waiting: read(&self.waiting),
+            streams: read(&self.streams),
         }
     }
 }
@@ -77,5 +80,21 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream of pictures, counted for as long as this lives.
+pub struct Watching(Arc<Counters>);
+
+impl Watching {
+    pub(super) fn new(counters: &Arc<Counters>) -> Self {
+        counters.streams.fetch_add(1, Ordering::Relaxed);
+        Self(counters.clone())
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -15,7 +15,7 @@ mod makers;
 mod source;
 
 pub use camera::{Picture, Preview, Quality, Stamp};
-pub use counters::{Encoded, Tally};
+pub use counters::{Encoded, Tally, Watching};
 pub use makers::Makers;
 pub use source::Following;
 

@@ -4,7 +4,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::session::Call;
 use crate::base::{CameraId, RecordingName};
-use crate::live;
+use crate::{live, preview};
 
 /// How a client reached us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,14 @@ impl Call {
         let Reached { host, port } = &*self.reached;
         let signature = self.services.auth.sign_path(self.login(), &live::signed_path(camera));
         format!("http://{host}:{port}{path}?{signature}")
+    }
+
+    /// The camera's newest picture, and picture after picture, as links that need no log-in.
+    pub(super) fn preview_urls(&self, camera: CameraId) -> [String; 2] {
+        let Reached { host, port } = &*self.reached;
+        let path = preview::signed_path(camera);
+        let signature = self.services.auth.sign_path(self.login(), &path);
+        ["frame.jpg", "stream.mjpeg"].map(|file| format!("http://{host}:{port}{path}{file}?{signature}"))
     }
 
     /// A recording, or one segment of it, as a link that needs no log-in.

@@ -1,9 +1,10 @@
 //! Reads `frame.jpg` and what it costs.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 
 use super::http::{self, Response};
-use super::{TestBox, squares};
+use super::{PATIENCE, TestBox, squares};
 
 /// A picture and what its answer says of it.
 #[derive(Clone, Debug)]
@@ -84,5 +85,123 @@ pub fn counters(testbox: &TestBox, token: &str, camera: &str) -> Counters {
         waiting: number("waiting"),
         streams: number("streams"),
         encoded: encoded.map(|e| (e["quality"].as_u64().unwrap(), e["pictures"].as_u64().unwrap())).collect(),
+    }
+}
+
+/// A client of `stream.mjpeg`, as a browser reads it.
+pub struct MjpegClient {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    chunks: Chunks,
+    /// Parts read so far.
+    pub parts: u64,
+}
+
+/// One part of the stream.
+pub struct Part {
+    pub number: u64,
+    pub jpeg: Vec<u8>,
+}
+
+/// The body behind its chunked coding.
+struct Chunks {
+    stream: BufReader<TcpStream>,
+    left: usize,
+}
+
+impl MjpegClient {
+    /// Asks and reads the answer's head.
+    #[track_caller]
+    pub fn open(url: &str, headers: &[(&str, &str)]) -> MjpegClient {
+        let rest = url.strip_prefix("http://").unwrap();
+        let (host, path) = rest.split_at(rest.find('/').unwrap());
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let extra: String = headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{extra}\r\n").as_bytes()).unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            match line.trim_end() {
+                "" => break,
+                line => head.push(line.to_owned()),
+            }
+        }
+        let status = head[0].split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = head[1..].iter().filter_map(|l| l.split_once(": "));
+        let headers = headers.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        MjpegClient { status, headers, chunks: Chunks { stream, left: 0 }, parts: 0 }
+    }
+
+    /// A header of the answer.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| &**v)
+    }
+
+    /// The next picture; none at the end of the stream.
+    #[track_caller]
+    pub fn part(&mut self) -> Option<Part> {
+        let mut line = self.chunks.line()?;
+        // Each boundary but the first is preceded by the end of the picture's line.
+        while line.is_empty() {
+            line = self.chunks.line()?;
+        }
+        assert_eq!(line, "--fieldcam-frame");
+        let mut head = Vec::new();
+        loop {
+            match &*self.chunks.line()? {
+                "" => break,
+                line => head.push(line.to_owned()),
+            }
+        }
+        let value = |name: &str| -> u64 {
+            let found = head.iter().find_map(|l| l.strip_prefix(name)?.strip_prefix(": "));
+            found.unwrap_or_else(|| panic!("no {name}: {head:?}")).parse().unwrap()
+        };
+        let mut jpeg = vec![0; value("Content-Length") as usize];
+        self.chunks.read_exact(&mut jpeg).ok()?;
+        self.parts += 1;
+        Some(Part { number: value("X-Frame-Number"), jpeg })
+    }
+}
+
+impl Chunks {
+    /// A line without its end; none at the end of the stream.
+    fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        loop {
+            self.read_exact(&mut byte).ok()?;
+            match byte[0] {
+                b'\n' => return Some(String::from_utf8(line).unwrap()),
+                b'\r' => {}
+                b => line.push(b),
+            }
+        }
+    }
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            let mut size = String::new();
+            // The end of the chunk before, then the size of this one.
+            while size.trim().is_empty() {
+                size.clear();
+                if self.stream.read_line(&mut size)? == 0 {
+                    return Ok(0);
+                }
+            }
+            self.left = usize::from_str_radix(size.trim(), 16).map_err(std::io::Error::other)?;
+            if self.left == 0 {
+                return Ok(0);
+            }
+        }
+        let room = buffer.len().min(self.left);
+        let got = self.stream.read(&mut buffer[..room])?;
+        self.left -= got;
+        Ok(got)
     }
 }

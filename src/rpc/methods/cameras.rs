@@ -41,9 +41,19 @@ pub(super) struct FullStatus {
     camera: Camera,
     metrics: Metrics,
     capabilities: Formats,
+    /// Ours: its pictures over HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<Preview>,
     /// Ours: why it does not work.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+}
+
+/// Links that need no log-in.
+#[derive(Serialize)]
+pub(super) struct Preview {
+    frame: String,
+    mjpeg: String,
 }
 
 #[derive(Serialize)]
@@ -87,7 +97,11 @@ pub(super) fn status(call: &Call, Device(id): Device) -> Result<FullStatus> {
     let capabilities =
         Formats { formats: view.formats.clone(), resolutions: view.resolutions.iter().map(size).collect() };
     let problem = view.problem.clone();
-    Ok(FullStatus { camera: camera(call, view), metrics, capabilities, problem })
+    let preview = (view.status != CameraStatus::Disconnected).then(|| {
+        let [frame, mjpeg] = call.preview_urls(view.id);
+        Preview { frame, mjpeg }
+    });
+    Ok(FullStatus { camera: camera(call, view), metrics, capabilities, preview, problem })
 }
 
 pub(super) fn capabilities(call: &Call, Device(id): Device) -> Result<Capabilities> {
