@@ -14,7 +14,7 @@ use crate::config::{self, Settings};
 use crate::footage::{Footage, FootageOptions};
 use crate::health::Health;
 use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
-use crate::notice::Notices;
+use crate::notice::{Fact, Notices};
 use crate::pipeline::{self, Parts};
 use crate::preview::Makers;
 use crate::recording::{Recordings, RecordingsOptions};
@@ -125,12 +125,14 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
         recordings: recordings.clone(),
         snapshots: snapshots.clone(),
         store,
+        notices: notices.clone(),
         clock: clock.clone(),
         ffmpeg,
     };
     let cameras = pipeline::start(roster, &parts)?;
     let connections = settings.server.max_connections;
     let health = Health::start(&background, clock.clone(), connections, &mediamtx, &recordings, &cameras);
+    let announced = notices.clone();
     let services = rpc::Services {
         auth,
         cameras,
@@ -158,6 +160,7 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     let stop = background.stop().clone();
     // The lock on the data directory is held until the last phase stops.
     background.spawn("data directory", hold(data, stop));
+    announced.send(Fact::Startup);
     announce(&endpoints, started);
     Ok(())
 }

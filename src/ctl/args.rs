@@ -32,6 +32,11 @@ pub enum CtlCommand {
     Status,
     /// List the cameras
     Cameras,
+    /// Print what happens, one line for each event, until Ctrl-C
+    Watch {
+        /// Id or name of the only camera to hear of
+        camera: Option<String>,
+    },
     /// Take a picture and download it
     Snapshot {
         /// Id or name of a camera

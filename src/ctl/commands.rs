@@ -10,6 +10,7 @@ use super::record;
 use super::reply::{CameraList, FileList, ServerInfo, Snapshot, Status, StreamUrl};
 use super::screen;
 use super::table::render;
+use super::watch;
 use crate::base::units::show_size;
 use crate::base::{CameraId, Error, ErrorKind, Result};
 
@@ -22,6 +23,13 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
     match args.command {
         CtlCommand::Status => status(link, json).await,
         CtlCommand::Cameras => cameras(link, json).await,
+        CtlCommand::Watch { camera } => {
+            let device = match camera {
+                Some(camera) => Some(resolve(link, &camera).await?),
+                None => None,
+            };
+            watch::watch(link, device, json).await
+        }
         CtlCommand::Snapshot { camera, output } => {
             let device = resolve(link, &camera).await?;
             let taken: Snapshot = link.ask("take_snapshot", json!({ "device": device })).await?;

@@ -1,15 +1,16 @@
 //! One JSON-RPC connection to a box.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::failure;
@@ -39,6 +40,18 @@ pub struct Link {
     session: Option<Value>,
     next_id: u64,
     broken: bool,
+    /// Those that came while an answer was waited for.
+    notes: VecDeque<Note>,
+}
+
+/// A notification of the box.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Note {
+    /// Its method.
+    pub method: String,
+    /// What it says.
+    #[serde(default)]
+    pub params: Value,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +83,15 @@ impl Link {
                 .with("detail", other.to_string())
                 .with("suggestion", "is this a Fieldcam box, and is this its API port?"),
         })?;
-        Ok(Link { socket, host: host.clone(), token: None, session: None, next_id: 0, broken: false })
+        Ok(Link {
+            socket,
+            host: host.clone(),
+            token: None,
+            session: None,
+            next_id: 0,
+            broken: false,
+            notes: VecDeque::new(),
+        })
     }
 
     /// Logs in, and again by itself after [`Link::reopen`].
@@ -141,22 +162,40 @@ impl Link {
 
     async fn answer(&mut self, id: u64) -> Result<Reply> {
         loop {
-            let text = match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => text,
-                Some(Ok(Message::Close(frame))) => {
-                    let why = frame.map(|f| f.to_string()).unwrap_or_else(|| "closed by the box".into());
-                    return Err(failure::cut_off(&self.host, &why));
-                }
-                Some(Ok(_)) => continue,
-                Some(Err(e)) => return Err(failure::cut_off(&self.host, &e.to_string())),
-                None => return Err(failure::cut_off(&self.host, "closed by the box")),
-            };
+            let text = self.text().await?;
             let reply: Reply = serde_json::from_str(&text).map_err(|e| {
                 failure::cut_off(&self.host, &format!("it sent something that is not JSON-RPC ({e})"))
             })?;
             // Anything else is a notification, or an answer that we no longer wait for.
             if reply.id == json!(id) {
                 return Ok(reply);
+            }
+            self.notes.extend(serde_json::from_str::<Note>(&text).ok());
+        }
+    }
+
+    /// The next notification, however long it takes.
+    pub async fn note(&mut self) -> Result<Note> {
+        loop {
+            if let Some(note) = self.notes.pop_front() {
+                return Ok(note);
+            }
+            let text = self.text().await?;
+            self.notes.extend(serde_json::from_str::<Note>(&text).ok());
+        }
+    }
+
+    async fn text(&mut self) -> Result<Utf8Bytes> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text),
+                Some(Ok(Message::Close(frame))) => {
+                    let why = frame.map(|f| f.to_string()).unwrap_or_else(|| "closed by the box".into());
+                    return Err(failure::cut_off(&self.host, &why));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(e)) => return Err(failure::cut_off(&self.host, &e.to_string())),
+                None => return Err(failure::cut_off(&self.host, "closed by the box")),
             }
         }
     }

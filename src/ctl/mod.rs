@@ -17,6 +17,7 @@ mod record;
 mod reply;
 mod screen;
 mod table;
+mod watch;
 mod web;
 
 use std::process::ExitCode;

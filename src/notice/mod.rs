@@ -18,6 +18,10 @@ pub enum Fact {
     Camera {
         /// The camera.
         id: CameraId,
+        /// Its status before, in the contract's word; empty for a camera that is new.
+        was: &'static str,
+        /// What it is now.
+        row: CameraRow,
     },
     /// A recording was accepted.
     RecordingStarted {
@@ -62,6 +66,23 @@ pub enum Fact {
     },
     /// The verdict on the box's health may have changed.
     Health,
+    /// Every server answers and the cameras have been looked at.
+    Startup,
+}
+
+/// A camera as lists show it, addresses left out: those depend on who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CameraRow {
+    /// The contract's word.
+    pub status: &'static str,
+    /// Name for people.
+    pub name: String,
+    /// Pixels; 0 while unknown.
+    pub width: u32,
+    /// Pixels; 0 while unknown.
+    pub height: u32,
+    /// Pictures a second; 0 while unknown.
+    pub fps: u32,
 }
 
 /// The broadcast. Clones are the same one.
@@ -105,9 +126,12 @@ mod tests {
         notices.send(Fact::Health);
         let mut listener = notices.subscribe();
         for n in 0..(SLOTS as u32 + 10) {
-            notices.send(Fact::Camera { id: CameraId(n) });
+            notices.send(Fact::SnapshotTaken { camera: CameraId(n), name: String::new() });
         }
         assert_eq!(listener.try_recv(), Err(TryRecvError::Lagged(10)));
-        assert_eq!(listener.try_recv(), Ok(Fact::Camera { id: CameraId(10) }));
+        assert_eq!(
+            listener.try_recv(),
+            Ok(Fact::SnapshotTaken { camera: CameraId(10), name: String::new() })
+        );
     }
 }

@@ -5,7 +5,7 @@ mod view;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::base::Mono;
@@ -18,7 +18,7 @@ use super::Parts;
 use super::cameras::Order;
 use super::local::{Action, Event, Local};
 use super::run::{PathWatch, Run, next_event, path_ready, until};
-use super::view::CameraView;
+use super::shown::Shown;
 
 /// How often readers are counted while a stream runs.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ pub(super) struct LocalActor {
     pub machine: Local,
     pub fanout: Fanout,
     pub orders: mpsc::Receiver<Order>,
-    pub view: watch::Sender<CameraView>,
+    pub view: Shown,
     pub children: Children,
 }
 

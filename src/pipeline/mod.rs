@@ -10,12 +10,13 @@ mod local_actor;
 mod network;
 mod network_actor;
 mod run;
+mod shown;
 mod still;
 mod view;
 
 use std::collections::BTreeMap;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 pub use cameras::Cameras;
 pub use view::{
@@ -29,6 +30,7 @@ use crate::capture::{Fanout, TestPlan};
 use crate::config::SourceSpec;
 use crate::encoder::EncodePlan;
 use crate::mediamtx::{MediaMtx, PathSource, PathSpec};
+use crate::notice::Notices;
 use crate::preview::Makers;
 use crate::recording::{Intent, Recordings};
 use crate::snapshot::{Decoder, Snapshots};
@@ -54,6 +56,8 @@ pub struct Parts {
     pub makers: Makers,
     /// Where it is remembered that a camera sends sound it should not.
     pub store: Store,
+    /// Where changes of a camera are told.
+    pub notices: Notices,
     /// The clock.
     pub clock: Clock,
     /// The FFmpeg program.
@@ -122,7 +126,7 @@ fn start_local(
     let encoder_plan =
         EncodePlan { encoder: def.encoder, width: def.width, height: def.height, fps: def.fps };
     let fanout = Fanout::new();
-    let (view, seen) = watch::channel(local_actor::first_view(&def));
+    let (view, seen) = shown::Shown::new(local_actor::first_view(&def), &parts.notices);
     let stills = still::Stills::of_frames(fanout.clone(), def.fps, parts.snapshots.clone());
     let member = cameras::Member {
         preview: stills.preview(parts.makers.clone(), &parts.group, sender.clone()),

@@ -5,7 +5,7 @@ mod view;
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::base::Mono;
@@ -20,6 +20,7 @@ use super::Parts;
 use super::cameras::{Member, Order};
 use super::network::{Action, Away, Event, Link, Network};
 use super::run::{PathWatch, Run, next_event, path_ready, until};
+use super::shown::Shown;
 use super::still::Stills;
 use super::view::CameraView;
 
@@ -32,7 +33,7 @@ struct NetworkActor {
     parts: Parts,
     machine: Network,
     orders: mpsc::Receiver<Order>,
-    view: watch::Sender<CameraView>,
+    view: Shown,
     stills: Stills,
     probes: (mpsc::Sender<bool>, mpsc::Receiver<bool>),
     repack: Option<Run<Encoder, EncoderEvent>>,
@@ -69,7 +70,7 @@ pub(super) fn start(
         unreachable!("the caller tells the kinds apart");
     };
     let stills = Stills::of_keyframes(parts.decoder.clone(), parts.snapshots.clone());
-    let (view, seen) = watch::channel(CameraView::unseen(def.id, &def.name));
+    let (view, seen) = Shown::new(CameraView::unseen(def.id, &def.name), &parts.notices);
     let member = Member {
         def: def.clone(),
         preview: stills.preview(parts.makers.clone(), &parts.group, sender.clone()),

@@ -1,6 +1,7 @@
 //! What the rest of the program may know of a camera: plain copies, taken without waiting.
 
 use crate::base::CameraId;
+use crate::notice::CameraRow;
 
 /// Whether a camera delivers, as clients see it (contract.md: CONNECTED, DISCONNECTED, ERROR).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,4 +221,15 @@ pub struct StreamStopped {
     pub end_us: i64,
     /// Other consumers keep it running.
     pub stream_continues: bool,
+}
+
+/// What clients see of it in a list.
+pub(super) fn row(view: &CameraView) -> CameraRow {
+    CameraRow {
+        status: view.status.word(),
+        name: view.name.clone(),
+        width: view.width,
+        height: view.height,
+        fps: view.fps,
+    }
 }

@@ -8,6 +8,7 @@
 mod budget;
 mod dispatch;
 mod envelope;
+mod events;
 mod frame;
 mod methods;
 mod params;
@@ -34,6 +35,7 @@ use crate::recording::Recordings;
 use crate::snapshot::Snapshots;
 use crate::supervise::Group;
 use budget::Budget;
+use events::Hub;
 use session::Session;
 use table::Table;
 pub use urls::Reached;
@@ -68,6 +70,7 @@ struct Shared {
     services: Arc<Services>,
     table: Table,
     budget: Budget,
+    hub: Hub,
     group: Group,
     idle_timeout: Duration,
 }
@@ -76,7 +79,14 @@ impl Rpc {
     /// Sockets and slow calls run in `group` and end with it; a peer that is silent for
     /// `idle_timeout` in spite of pings is dropped.
     pub fn new(services: Arc<Services>, group: Group, idle_timeout: Duration) -> Self {
+        let hub = Hub::default();
+        let (facts, health) = (services.notices.subscribe(), services.health.clone());
+        group.spawn(
+            "events",
+            hub.clone().run(facts, services.mediamtx.server(), health, group.stop().clone()),
+        );
         Self(Arc::new(Shared {
+            hub,
             services,
             table: Table::new(methods::all()),
             budget: Budget::new(),
@@ -90,7 +100,7 @@ impl Rpc {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let session = Session::new(self.0.services.clone(), reached);
+        let session = Session::new(self.0.services.clone(), self.0.hub.clone(), reached);
         socket::run(&self.0, io, early, session).await;
     }
 }

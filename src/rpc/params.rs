@@ -102,6 +102,37 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| Error::param(name, rule, "send a JSON number"))
     }
 
+    /// An object that may be left out.
+    pub(super) fn optional_object(&self, name: &str) -> Result<Option<Fields<'a>>> {
+        let Some(text) = self.given(name) else { return Ok(None) };
+        let rule = |e: Error| Error::param(name, "must be an object", "see the API document").caused_by(e);
+        Fields::parse(Some(text)).map(Some).map_err(rule)
+    }
+
+    /// A list of at most `most` strings that may be left out.
+    pub(super) fn optional_strings(
+        &self,
+        name: &str,
+        most: usize,
+        hint: &str,
+    ) -> Result<Option<Vec<String>>> {
+        let Some(text) = self.given(name) else { return Ok(None) };
+        let broken = || Error::param(name, format!("must be a list of at most {most} strings"), hint);
+        if text.len() > STRING_MAX {
+            return Err(broken());
+        }
+        let list: Vec<String> = serde_json::from_str(text).map_err(|e| broken().caused_by(e))?;
+        if list.len() > most { Err(broken()) } else { Ok(Some(list)) }
+    }
+
+    /// A camera under another name that may be left out; `shown` is its name in an error.
+    pub(super) fn optional_device(&self, shown: &str, name: &str) -> Result<Option<CameraId>> {
+        let hint = "use an id from get_camera_list, such as camera0";
+        let Some(text) = self.given(name) else { return Ok(None) };
+        let text = decode_string(shown, text, hint)?;
+        text.parse().map(Some).map_err(|_| Error::param(shown, "must match camera[0-9]+", hint))
+    }
+
     /// One of a few words that may be left out.
     pub(super) fn optional_word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>> {
         let list = || words.iter().map(|(w, _)| *w).collect::<Vec<_>>().join(", ");

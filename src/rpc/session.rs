@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::events::{Client, Hub, Subscriber};
 use super::{Reached, Services};
 use crate::auth::{Login, Role, refused};
 use crate::base::{Error, ErrorKind, Mono, Result};
@@ -11,6 +12,8 @@ use crate::base::{Error, ErrorKind, Mono, Result};
 /// One socket's caller.
 pub(super) struct Session {
     pub(super) id: Uuid,
+    hub: Hub,
+    subscriber: Option<Subscriber>,
     /// What the next call is given.
     pub(super) call: Call,
 }
@@ -25,8 +28,24 @@ pub(super) struct Call {
 }
 
 impl Session {
-    pub(super) fn new(services: Arc<Services>, reached: Reached) -> Self {
-        Self { id: Uuid::new_v4(), call: Call { services, reached: Arc::new(reached), login: None } }
+    pub(super) fn new(services: Arc<Services>, hub: Hub, reached: Reached) -> Self {
+        let call = Call { services, reached: Arc::new(reached), login: None };
+        Self { id: Uuid::new_v4(), hub, subscriber: None, call }
+    }
+
+    /// The list of all subscribers.
+    pub(super) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// This socket's place among the subscribers; it takes one when it has none.
+    pub(super) fn subscriber(&mut self) -> &Subscriber {
+        self.subscriber.get_or_insert_with(|| self.hub.join(self.id))
+    }
+
+    /// What it subscribes to, once it ever did.
+    pub(super) fn client(&self) -> Option<&Arc<Client>> {
+        self.subscriber.as_ref().map(Subscriber::client)
     }
 
     /// From now on calls are made as `login`.
@@ -58,6 +77,11 @@ impl Call {
             .with("have_role", login.role.word()));
         }
         self.services.auth.admit(login)
+    }
+
+    /// Whether the caller may hear what needs `role`; counts nothing.
+    pub(super) fn is_admitted(&self, role: Role, now: Mono) -> bool {
+        self.login.as_ref().is_some_and(|login| login.is_valid(now) && login.role >= role)
     }
 
     /// Whole seconds from then until now; 0 for never.

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::Shared;
 use super::budget::Claim;
 use super::dispatch::{self, Outcome, Slow};
+use super::events::{self, Client};
 use super::frame::{Fault, Message, Reader, Writer};
 use super::reply;
 use super::session::Session;
@@ -90,13 +91,21 @@ where
             alarm.as_mut().reset(instant_in(MESSAGE_TIME));
         }
         let blocked = socket.writer.pending().len() >= OUT_HIGH;
+        let client = socket.session.client().cloned();
         let Socket { io, reader, writer, session, claim, .. } = &mut socket;
         tokio::select! {
             biased;
             () = shared.group.stop().cancelled() => {
+                if let Some(client) = &client {
+                    events::farewell(client, &session.call, writer);
+                }
                 return socket.farewell(Some(Fault { code: CloseCode::Away, reason: "the box stops" })).await;
             }
             Some(text) = finished.recv() => writer.text(|out| out.extend_from_slice(&text)),
+            () = ready(client.as_deref()), if !blocked => {
+                let client = client.as_deref().expect("only a client is ready");
+                events::deliver(client, session.hub(), &session.call, writer, OUT_HIGH);
+            }
             () = shared.budget.grow(claim, need, session.is_known()), if !covered => {}
             turn = std::future::poll_fn(|cx| turn(cx, io, reader, writer, covered && !blocked)) => match turn {
                 Ok(Turn::Read) => heard = Mono::now(),
@@ -125,6 +134,13 @@ where
                 alarm.as_mut().reset(instant_in(next));
             }
         }
+    }
+}
+
+async fn ready(client: Option<&Client>) {
+    match client {
+        Some(client) => client.ready().await,
+        None => std::future::pending().await,
     }
 }
 

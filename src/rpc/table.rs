@@ -70,6 +70,19 @@ where
     Method { name, role: None, run: Run::Enter(run) }
 }
 
+/// A method of the session that needs a role.
+pub(super) fn enter_as<P, R>(
+    name: &'static str,
+    role: Role,
+    handler: fn(&mut Session, P) -> Result<R>,
+) -> Method
+where
+    P: Params + 'static,
+    R: Serialize + 'static,
+{
+    Method { role: Some(role), ..enter(name, handler) }
+}
+
 /// A method that waits for the disk, the database or a process.
 pub(super) fn later<P, R, F>(name: &'static str, role: Role, handler: fn(Call, P) -> F) -> Method
 where

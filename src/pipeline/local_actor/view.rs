@@ -59,6 +59,6 @@ impl LocalActor {
             stream.frames_sent = children.frames;
             (stream.fps, stream.bitrate) = (children.rate, children.bitrate);
         }
-        self.view.send_replace(view);
+        self.view.show(view);
     }
 }

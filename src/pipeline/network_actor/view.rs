@@ -60,6 +60,6 @@ impl NetworkActor {
         stream.held = true;
         stream.started_us = self.live_since_us;
         stream.encoder = self.repack.as_ref().map(Run::view);
-        self.view.send_replace(view);
+        self.view.show(view);
     }
 }

@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use super::shared::Device;
 use crate::base::{CameraId, Result};
+use crate::notice::CameraRow;
 use crate::pipeline::{CameraStatus, CameraView};
 use crate::rpc::params::Nothing;
 use crate::rpc::session::Call;
 
 /// A camera as every list, status and notification shows it.
 #[derive(Serialize)]
-pub(super) struct Camera {
+pub(in crate::rpc) struct Camera {
     device: CameraId,
     status: &'static str,
     name: String,
@@ -21,7 +22,7 @@ pub(super) struct Camera {
 
 /// Where it can be watched; empty when there is nothing to watch.
 #[derive(Serialize)]
-pub(super) struct Streams {
+pub(in crate::rpc) struct Streams {
     #[serde(skip_serializing_if = "Option::is_none")]
     rtsp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,18 +116,30 @@ pub(super) fn capabilities(call: &Call, Device(id): Device) -> Result<Capabiliti
 }
 
 fn camera(call: &Call, view: CameraView) -> Camera {
-    let watchable = view.status != CameraStatus::Disconnected;
-    let streams = Streams {
-        rtsp: watchable.then(|| call.rtsp_url(view.id)),
-        hls: watchable.then(|| call.hls_url(view.id)),
-    };
-    Camera {
-        device: view.id,
-        status: view.status.word(),
-        name: view.name,
-        resolution: size(&(view.width, view.height)),
-        fps: view.fps,
-        streams,
+    Camera::of_view(call, view)
+}
+
+impl Camera {
+    /// As lists show it to this caller.
+    pub(in crate::rpc) fn of_view(call: &Call, view: CameraView) -> Self {
+        let (status, name) = (view.status.word(), view.name);
+        let row = CameraRow { status, name, width: view.width, height: view.height, fps: view.fps };
+        Self::of_row(call, view.id, &row)
+    }
+
+    /// The same, of what a notice says.
+    pub(in crate::rpc) fn of_row(call: &Call, id: CameraId, row: &CameraRow) -> Self {
+        let watchable = row.status != CameraStatus::Disconnected.word();
+        let streams =
+            Streams { rtsp: watchable.then(|| call.rtsp_url(id)), hls: watchable.then(|| call.hls_url(id)) };
+        Self {
+            device: id,
+            status: row.status,
+            name: row.name.clone(),
+            resolution: size(&(row.width, row.height)),
+            fps: row.fps,
+            streams,
+        }
     }
 }
 

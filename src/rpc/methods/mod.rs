@@ -1,6 +1,7 @@
 //! The contract's methods by subject; each file holds parameters, results and handlers of its own.
 
 mod cameras;
+mod events;
 mod login;
 mod recordings;
 mod shared;
@@ -8,8 +9,11 @@ mod snapshots;
 mod status;
 mod streams;
 
+pub(super) use cameras::Camera as CameraRowJson;
+pub(super) use status::Status as HealthJson;
+
 use super::params::Nothing;
-use super::table::{Method, enter, later, now, open_now};
+use super::table::{Method, enter, enter_as, later, now, open_now};
 use crate::auth::Role::{Admin, Operator, Viewer};
 
 /// Every method. The roles are contract.md's.
@@ -34,6 +38,9 @@ pub(super) fn all() -> Vec<Method> {
         now("get_stream_url", Viewer, streams::url),
         now("get_stream_status", Viewer, streams::status),
         now("get_streams", Viewer, streams::list),
+        enter_as("subscribe_events", Viewer, events::subscribe),
+        enter_as("unsubscribe_events", Viewer, events::unsubscribe),
+        enter_as("get_subscription_stats", Viewer, events::stats),
         now("get_status", Admin, status::status),
         now("get_server_info", Viewer, status::server_info),
     ]
@@ -53,7 +60,8 @@ mod tests {
             (
                 "viewer",
                 "get_camera_list get_camera_status get_camera_capabilities list_recordings list_snapshots \
-                 get_recording_info get_snapshot_info get_stream_url get_stream_status get_streams get_server_info",
+                 get_recording_info get_snapshot_info subscribe_events unsubscribe_events \
+                 get_subscription_stats get_stream_url get_stream_status get_streams get_server_info",
             ),
             ("operator", "take_snapshot start_recording stop_recording start_streaming stop_streaming"),
             ("admin", "delete_recording delete_snapshot get_status"),

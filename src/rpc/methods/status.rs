@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::base::Result;
-use crate::health::Component;
+use crate::health::{Component, Report};
 use crate::rpc::params::Nothing;
 use crate::rpc::session::Call;
 
 #[derive(Serialize)]
-pub(super) struct Status {
+pub(in crate::rpc) struct Status {
     status: &'static str,
     uptime: f64,
     version: &'static str,
@@ -16,25 +16,31 @@ pub(super) struct Status {
 }
 
 #[derive(Serialize)]
-pub(super) struct Components {
+pub(in crate::rpc) struct Components {
     websocket_server: &'static str,
     camera_monitor: &'static str,
     mediamtx: &'static str,
 }
 
 pub(super) fn status(call: &Call, _: Nothing) -> Result<Status> {
-    let report = call.services.health.report();
-    Ok(Status {
-        status: report.verdict.word(),
-        uptime: report.uptime.as_secs_f64(),
-        version: env!("CARGO_PKG_VERSION"),
-        components: Components {
-            // It answers, so it runs.
-            websocket_server: Component::Running.word(),
-            camera_monitor: report.observed.camera_monitor.word(),
-            mediamtx: report.observed.mediamtx.word(),
-        },
-    })
+    Ok(Status::of(&call.services.health.report()))
+}
+
+impl Status {
+    /// As get_status and notifications show it.
+    pub(in crate::rpc) fn of(report: &Report) -> Self {
+        Self {
+            status: report.verdict.word(),
+            uptime: report.uptime.as_secs_f64(),
+            version: env!("CARGO_PKG_VERSION"),
+            components: Components {
+                // It answers, so it runs.
+                websocket_server: Component::Running.word(),
+                camera_monitor: report.observed.camera_monitor.word(),
+                mediamtx: report.observed.mediamtx.word(),
+            },
+        }
+    }
 }
 
 #[derive(Serialize)]
