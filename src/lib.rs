@@ -9,6 +9,7 @@
 //! | `log` | where the log goes, and what never reaches it |
 //! | `notice` | facts that clients may hear |
 //! | `supervise` | tasks in phases, child processes, systemd |
+//! | `disk` | the data disk: whether it is there, the right one, and takes what is written |
 //! | `store` | the SQLite connection, schema, queries |
 //! | `auth` | tokens, roles, signed links, stream passwords, call rates |
 //! | `camera` | which cameras there are, each with its lasting number |
@@ -38,6 +39,7 @@ pub mod capture;
 pub mod config;
 pub mod ctl;
 pub mod diag;
+pub mod disk;
 pub mod encoder;
 pub mod footage;
 pub mod health;

@@ -24,6 +24,7 @@ use crate::supervise::{Phases, Program, Spawner, systemd};
 use crate::{camera, diag, http, log, rpc};
 
 use super::data_dir::DataDir;
+use super::disk_care;
 use super::endpoints::EndpointsFile;
 
 /// All of an orderly stop; systemd's own patience is longer (TimeoutStopSec in the unit).
@@ -91,7 +92,7 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
         );
     }
     let recordings = Recordings::open(RecordingsOptions {
-        data_dir: data.root().to_owned(),
+        data_dir: data.disk().held().to_owned(),
         store: store.clone(),
         notices: notices.clone(),
         clock: clock.clone(),
@@ -99,6 +100,7 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
         warn_percent: settings.storage.warn_percent,
         refuse_percent: settings.storage.refuse_percent,
     })?;
+    recordings.keep_on(data.disk().clone());
     let intents = recordings.recover().await?;
     let mediamtx = MediaMtx::start(
         media_options(settings, &data, pipeline::first_paths(&roster, &intents))?,
@@ -131,7 +133,9 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     };
     let cameras = pipeline::start(roster, &parts)?;
     let connections = settings.server.max_connections;
-    let health = Health::start(&background, clock.clone(), connections, &mediamtx, &recordings, &cameras);
+    let disk = data.disk();
+    let health =
+        Health::start(&background, clock.clone(), connections, &mediamtx, &recordings, &cameras, disk);
     let announced = notices.clone();
     let services = rpc::Services {
         auth,
@@ -146,17 +150,27 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     };
     let server = http::serve(http::ServerOptions::from(&settings.server), services, &listeners).await?;
     let pages = http::serve_health(settings.health.listen, health.clone(), &listeners).await?;
-    diag::serve(&data.run(), mediamtx.clone(), health, &background);
+    diag::serve(&data.run(), mediamtx.clone(), health, data.disk(), &background);
     let endpoints = EndpointsFile::new(server, pages, &mediamtx.endpoints());
     endpoints.write(&data.run())?;
     let stop = background.stop().clone();
-    let heart = parts.store.clone();
+    let (heart, disk) = (parts.store.clone(), data.disk().clone());
     background.spawn("systemd watchdog", async move {
-        // The database is what everything else waits for in the end.
-        let beats = || async { heart.setting("heartbeat").await.is_ok() };
+        // The database is what everything else waits for in the end. Without its disk it only has to
+        // answer: a start would not bring the disk back, and live video would end.
+        let beats = || async { heart.setting("heartbeat").await.is_ok() || !disk.condition().is_fine() };
         systemd::watchdog(stop, beats).await;
     });
     diag::keep_last_words(&data.run());
+    let care = disk_care::Care {
+        disk: data.disk().clone(),
+        store: parts.store.clone(),
+        recordings: parts.recordings.clone(),
+        mediamtx: mediamtx.clone(),
+        database: data.database(),
+    };
+    background.spawn("data disk", data.disk().clone().watch(background.stop().clone()));
+    background.spawn("data disk care", care.run(background.stop().clone()));
     let stop = background.stop().clone();
     // The lock on the data directory is held until the last phase stops.
     background.spawn("data directory", hold(data, stop));

@@ -1,19 +1,17 @@
-//! The data directory: its folders, and the lock that keeps a second daemon away from it.
+//! The data directory: its folders, and the disk they are on.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-
 use crate::base::{Error, ErrorKind, Result};
+use crate::disk::DataDisk;
 
 /// The folders of product.md, "Data directory". Holding this holds the lock.
 pub struct DataDir {
     root: PathBuf,
-    _lock: Flock<File>,
+    disk: DataDisk,
 }
 
 impl DataDir {
@@ -33,26 +31,8 @@ impl DataDir {
         ] {
             make(&root.join(name), mode)?;
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(root.join("run/lock"))
-            .map_err(|e| refused(&root, &e))?;
-        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-            Errno::EWOULDBLOCK => Error::new(
-                ErrorKind::Config,
-                format!(
-                    "another fieldcam is running on {}; stop it, or set storage.data_dir to another folder",
-                    root.display()
-                ),
-            ),
-            other => refused(&root, &io::Error::from(other)),
-        })?;
-        // For `fieldcam diag`; the lock itself does not depend on it.
-        let _ = lock.set_len(0).and_then(|()| lock.write_all(std::process::id().to_string().as_bytes()));
-        Ok(Self { root, _lock: lock })
+        let disk = DataDisk::open(&root)?;
+        Ok(Self { root, disk })
     }
 
     /// `fieldcam.db`.
@@ -60,9 +40,9 @@ impl DataDir {
         self.root.join("fieldcam.db")
     }
 
-    /// The directory itself.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// The disk it is on, for everything that is written while the box runs.
+    pub fn disk(&self) -> &DataDisk {
+        &self.disk
     }
 
     /// `run`.
@@ -75,9 +55,9 @@ impl DataDir {
         self.root.join("secrets")
     }
 
-    /// `snapshots`.
+    /// `snapshots`, through the held descriptor.
     pub fn snapshots(&self) -> PathBuf {
-        self.root.join("snapshots")
+        self.disk.held().join("snapshots")
     }
 }
 

@@ -7,6 +7,7 @@
 mod cli;
 mod compose;
 mod data_dir;
+mod disk_care;
 mod endpoints;
 mod token;
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::base::socket::reachable;
+use crate::disk::DataDisk;
 use crate::health::Health;
 use crate::log;
 use crate::mediamtx::MediaMtx;
@@ -38,22 +40,46 @@ pub(super) struct Told {
 
 /// Answers on the socket below `run_dir`, one asker at a time, until the phase stops. A box without it
 /// works all the same.
-pub fn serve(run_dir: &Path, mediamtx: MediaMtx, health: Health, group: &Group) {
-    let listener = match listen(&run_dir.join(SOCKET_NAME)) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::warn!(%error, "`fieldcam diag` will not hear of the running daemon");
-            return;
-        }
-    };
-    let stop = group.stop().clone();
+pub fn serve(run_dir: &Path, mediamtx: MediaMtx, health: Health, disk: &DataDisk, group: &Group) {
+    let path = run_dir.join(SOCKET_NAME);
+    let (stop, mut condition) = (group.stop().clone(), disk.follow());
     group.spawn("diag", async move {
-        while let Some(Ok((mut stream, _))) = stop.run_until_cancelled(listener.accept()).await {
-            let told = serde_json::to_vec(&tell(&mediamtx, &health)).unwrap_or_default();
-            // An asker that does not read ends itself only.
-            let _ = tokio::time::timeout(TELL_LIMIT, stream.write_all(&told)).await;
+        let mut listener = listen(&path).map_err(unheard).ok();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = condition.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = *condition.borrow_and_update();
+                    if now.is_fine() && listener.is_none() {
+                        listener = listen(&path).map_err(unheard).ok();
+                    } else if !now.is_readable() {
+                        // A bound socket would keep the disk from being unmounted and repaired.
+                        listener = None;
+                    }
+                }
+                asked = accept(listener.as_ref()) => {
+                    let Ok((mut stream, _)) = asked else { return };
+                    let told = serde_json::to_vec(&tell(&mediamtx, &health)).unwrap_or_default();
+                    // An asker that does not read ends itself only.
+                    let _ = tokio::time::timeout(TELL_LIMIT, stream.write_all(&told)).await;
+                }
+            }
         }
     });
+}
+
+fn unheard(error: std::io::Error) {
+    tracing::warn!(%error, "`fieldcam diag` will not hear of the running daemon");
+}
+
+async fn accept(listener: Option<&UnixListener>) -> std::io::Result<(UnixStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn listen(path: &Path) -> std::io::Result<UnixListener> {

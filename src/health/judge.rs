@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::disk::Condition;
 use crate::pipeline::FfmpegState;
 
 /// The verdict.
@@ -82,6 +83,8 @@ pub struct Sample {
     pub free_percent: Option<f64>,
     /// Checks that failed one after the other.
     pub failed_in_a_row: u32,
+    /// The data disk.
+    pub disk: Condition,
 }
 
 /// Where attention and alarm begin.
@@ -148,6 +151,10 @@ pub fn judge(s: &Sample, t: &Thresholds) -> (Verdict, Vec<Reason>) {
         Component::Stopped | Component::Error | Component::Stopping => Verdict::Unhealthy,
     };
     note(mediamtx, "mediamtx", format!("MediaMTX is {}", s.mediamtx.word().to_lowercase()));
+    if !s.disk.is_fine() {
+        // Nothing is recorded and nothing can be looked up: the job is not done.
+        note(Verdict::Unhealthy, "storage", format!("{}: {}", s.disk.text(), s.disk.advice()));
+    }
     let ffmpeg = match s.ffmpeg {
         FfmpegState::There => Verdict::Healthy,
         FfmpegState::Missing => Verdict::Degraded,
@@ -207,6 +214,7 @@ mod tests {
         connection_percent: 1.0,
         free_percent: Some(60.0),
         failed_in_a_row: 0,
+        disk: Condition::Fine,
     };
 
     #[test]
@@ -225,6 +233,8 @@ mod tests {
             (Sample { memory_percent: Some(95.0), ..GOOD }, Degraded),
             (Sample { memory_percent: Some(95.1), ..GOOD }, Unhealthy),
             (Sample { memory_percent: None, ..GOOD }, Healthy),
+            (Sample { disk: Condition::Gone, ..GOOD }, Unhealthy),
+            (Sample { disk: Condition::ReadOnly, ..GOOD }, Unhealthy),
             (Sample { error_percent: 4.9, ..GOOD }, Healthy),
             (Sample { error_percent: 5.0, ..GOOD }, Degraded),
             (Sample { error_percent: 10.1, ..GOOD }, Unhealthy),

@@ -16,6 +16,7 @@ pub use judge::{Component, Reason, Sample, Thresholds, Verdict};
 pub use traffic::{Connected, Traffic, TrafficCount};
 
 use crate::base::{Clock, Mono};
+use crate::disk::{Condition, DataDisk};
 use crate::mediamtx::{MediaMtx, ServerState};
 use crate::pipeline::{Cameras, FfmpegState};
 use crate::recording::Recordings;
@@ -35,6 +36,8 @@ pub struct Observed {
     pub ffmpeg: FfmpegState,
     /// How full the data disk is, as `df` prints it; none when it cannot be told.
     pub used_percent: Option<f64>,
+    /// Whether the data disk is there and takes what is written.
+    pub disk: Condition,
 }
 
 /// What clients are told.
@@ -86,15 +89,19 @@ impl Health {
         mediamtx: &MediaMtx,
         recordings: &Recordings,
         cameras: &Cameras,
+        disk: &DataDisk,
     ) -> Self {
-        let (server, recordings, cameras) = (mediamtx.server(), recordings.clone(), cameras.clone());
+        let (server, recordings) = (mediamtx.server(), recordings.clone());
+        let (cameras, disk) = (cameras.clone(), disk.clone());
         Self::observing(group, clock, Thresholds::default(), connections_max, move || {
-            let storage = recordings.storage();
+            let (storage, disk) = (recordings.storage(), disk.condition());
             Observed {
                 mediamtx: mediamtx_state(&server.borrow()),
                 camera_monitor: Component::Running,
                 ffmpeg: cameras.ffmpeg(),
-                used_percent: (storage.total > 0).then_some(storage.used_percent),
+                // Of a disk that is away the last figures say nothing.
+                used_percent: (storage.total > 0 && disk.is_readable()).then_some(storage.used_percent),
+                disk,
             }
         })
     }
@@ -148,6 +155,7 @@ impl Health {
             connection_percent: 100.0 * traffic.connections as f64 / f64::from(inner.connections_max.max(1)),
             free_percent: observed.used_percent.map(|used| 100.0 - used),
             failed_in_a_row: background.failed_in_a_row,
+            disk: observed.disk,
         };
         drop(background);
         let (verdict, reasons) = judge::judge(&sample, &inner.thresholds);
@@ -209,6 +217,7 @@ mod tests {
                     camera_monitor: Component::Running,
                     ffmpeg: FfmpegState::There,
                     used_percent: Some(10.0),
+                    disk: Condition::Fine,
                 }
             });
         let memory_is_short = memory::used_percent().unwrap() >= 90.0;

@@ -57,7 +57,8 @@ fn summary(report: &Report) -> serde_json::Value {
 fn detailed(report: &Report) -> serde_json::Value {
     let mut body = summary(report);
     let reason = |what: &str| report.reasons.iter().find(|r| r.what == what);
-    let storage = reason("storage").map_or("healthy", |r| r.verdict.lower());
+    let storage = reason("storage");
+    let works = report.observed.disk.is_fine();
     let ffmpeg = match reason("ffmpeg") {
         None => json!({"name": "ffmpeg", "status": "healthy", "state": Component::Running.word()}),
         Some(r) => json!({"name": "ffmpeg", "status": r.verdict.lower(), "state": Component::Error.word(),
@@ -72,7 +73,12 @@ fn detailed(report: &Report) -> serde_json::Value {
         component("camera_monitor", report.observed.camera_monitor),
         component("mediamtx", report.observed.mediamtx),
         ffmpeg,
-        {"name": "storage", "status": storage, "state": "RUNNING"},
+        {
+            "name": "storage",
+            "status": storage.map_or("healthy", |r| r.verdict.lower()),
+            "state": if works { Component::Running.word() } else { Component::Error.word() },
+            "message": storage.map(|r| r.text.as_str()),
+        },
     ]);
     body["metrics"] = json!({
         "memory_usage": report.sample.memory_percent,

@@ -50,6 +50,8 @@ pub(super) struct Inner {
     /// A write may or may not have arrived.
     pub doubt: Notify,
     pub wakes: Mutex<Option<mpsc::Receiver<String>>>,
+    /// Whether the run directory may be used.
+    pub listen: watch::Sender<bool>,
 }
 
 impl Inner {
@@ -211,6 +213,12 @@ impl MediaMtx {
     /// The same name may come often, and for a path that runs. Answers once.
     pub fn take_wakes(&self) -> Option<mpsc::Receiver<String>> {
         self.inner.wakes.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Lets go of the run directory while its disk is away, or takes it up again. Meanwhile readers
+    /// still wake a camera by their log-in; only MediaMTX's hook goes unheard.
+    pub fn use_run_dir(&self, usable: bool) {
+        self.inner.listen.send_if_modified(|now| std::mem::replace(now, usable) != usable);
     }
 
     /// Tells MediaMTX what `name` should be now. Writes run one after the other and read the desired

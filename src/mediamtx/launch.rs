@@ -58,11 +58,11 @@ impl Server {
             );
             (desired.1, text)
         };
-        file::write(&options.run_dir, &text).map_err(|e| {
+        let dir = self.place.write(&options.run_dir, &text).map_err(|e| {
             Error::dependency("mediamtx", "its file could not be written to the run directory").caused_by(e)
         })?;
 
-        let (mut child, heard) = self.spawn().await?;
+        let (mut child, heard) = self.spawn(&dir).await?;
         let info = match self.wait_ready(&mut child).await {
             Ok(info) => info,
             Err(end) => {
@@ -92,10 +92,9 @@ impl Server {
         Ok(running)
     }
 
-    async fn spawn(&self) -> Result<(Child, Heard)> {
+    async fn spawn(&self, dir: &Path) -> Result<(Child, Heard)> {
         let options = &self.inner.options;
-        let mut spec =
-            ChildSpec::new("mediamtx", &options.binary).args([options.run_dir.join(file::FILE_NAME)]);
+        let mut spec = ChildSpec::new("mediamtx", &options.binary).args([dir.join(file::FILE_NAME)]);
         let text = |p: &Path| p.to_str().expect("checked when the options were").to_owned();
         spec.env = vec![
             ("GOMEMLIMIT".into(), limits::go_memory_limit()),

@@ -19,6 +19,7 @@ mod handle;
 mod launch;
 mod limits;
 mod path;
+mod place;
 mod ports;
 mod pulse;
 mod reconcile;

@@ -8,6 +8,7 @@ use super::ServerState;
 use super::api::{Api, Fault};
 use super::handle::Inner;
 use super::launch::Running;
+use super::place::Place;
 use super::pulse::{Beat, Pulse};
 use super::reconcile::reconcile;
 use super::reply::Info;
@@ -29,6 +30,7 @@ pub(super) struct Server {
     pub callback: Secret,
     pub secret: Secret,
     pub wake_socket: PathBuf,
+    pub place: Place,
 }
 
 /// Why a running MediaMTX has to be started again.

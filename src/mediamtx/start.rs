@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, Door};
 use super::arrivals::Arrivals;
 use super::callback::{self, Desk};
 use super::doors::Doors;
 use super::handle::{Desired, Inner, MediaMtx};
+use super::place::Place;
 use super::server::Server;
 use super::wake::Bell;
 use super::{Endpoints, Gate, MediaMtxOptions, follow, ports};
@@ -93,6 +95,7 @@ impl MediaMtx {
             nudge: Notify::new(),
             doubt: Notify::new(),
             wakes: Mutex::new(Some(wakes)),
+            listen: watch::Sender::new(true),
             door: door.clone(),
         });
         let server = Server {
@@ -103,25 +106,12 @@ impl MediaMtx {
             callback,
             secret,
             wake_socket,
+            place: Place::default(),
         };
         server.start().await?;
         group.spawn("mediamtx paths", follow::paths(inner.clone(), api(), group.stop().clone()));
         group.spawn("mediamtx logins", follow::logins(inner.clone(), api(), group.stop().clone()));
-        let stop = group.stop().clone();
-        group.spawn("mediamtx wake-ups", async move {
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    rung = bell.next() => match rung {
-                        Ok(name) => drop(from_hook.try_send(name)),
-                        Err(error) => {
-                            tracing::warn!(%error, "the wake socket failed");
-                            tokio::time::sleep(Duration::from_secs(1)).await;
-                        }
-                    },
-                }
-            }
-        });
+        group.spawn("mediamtx wake-ups", listen(inner.clone(), bell, from_hook, group.stop().clone()));
         Ok(Self { inner })
     }
 }
@@ -145,4 +135,40 @@ fn make_run_dir(dir: &Path) -> Result<()> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.and_then(|()| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)))
         .map_err(|e| Error::dependency("storage", "the run directory could not be made").caused_by(e))
+}
+
+/// Hears the hook, as long as the run directory may be used.
+async fn listen(inner: Arc<Inner>, bell: Bell, wakes: mpsc::Sender<String>, stop: CancellationToken) {
+    let mut wanted = inner.listen.subscribe();
+    let mut bell = Some(bell);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = wanted.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                // A bound socket keeps its file system in use.
+                bell = None;
+                if *wanted.borrow_and_update() {
+                    let hung = Bell::hang(&inner.options.run_dir);
+                    bell = hung.map_err(|error| tracing::warn!(%error, "the wake socket could not be made again")).ok();
+                }
+            }
+            rung = next(bell.as_ref()) => match rung {
+                Ok(name) => drop(wakes.try_send(name)),
+                Err(error) => {
+                    tracing::warn!(%error, "the wake socket failed");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            },
+        }
+    }
+}
+
+async fn next(bell: Option<&Bell>) -> std::io::Result<String> {
+    match bell {
+        Some(bell) => bell.next().await,
+        None => std::future::pending().await,
+    }
 }

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::base::{Error, Result};
+use crate::disk::Condition;
 
 /// Why there is a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +24,14 @@ pub enum GapCause {
     RecorderReopened,
     /// The disk did not take it.
     Storage,
+    /// Something filled the disk.
+    DiskFull,
+    /// The disk became read-only.
+    DiskReadOnly,
+    /// The disk was unmounted or pulled out, or another one was in its place.
+    DiskGone,
+    /// The disk failed to read or write.
+    IoError,
     /// The wall clock was set.
     ClockStep,
     /// Nobody said.
@@ -31,7 +40,7 @@ pub enum GapCause {
 
 impl GapCause {
     /// Every cause once.
-    pub const ALL: [GapCause; 10] = [
+    pub const ALL: [GapCause; 14] = [
         GapCause::CameraSilent,
         GapCause::CameraDisconnected,
         GapCause::CameraRefused,
@@ -40,9 +49,24 @@ impl GapCause {
         GapCause::DaemonDown,
         GapCause::RecorderReopened,
         GapCause::Storage,
+        GapCause::DiskFull,
+        GapCause::DiskReadOnly,
+        GapCause::DiskGone,
+        GapCause::IoError,
         GapCause::ClockStep,
         GapCause::Unknown,
     ];
+
+    /// What the data disk's condition makes of footage; none when it is fine.
+    pub const fn of_disk(condition: Condition) -> Option<GapCause> {
+        match condition {
+            Condition::Fine => None,
+            Condition::Full => Some(GapCause::DiskFull),
+            Condition::ReadOnly => Some(GapCause::DiskReadOnly),
+            Condition::Failing => Some(GapCause::IoError),
+            Condition::Gone | Condition::Foreign | Condition::Taken => Some(GapCause::DiskGone),
+        }
+    }
 
     /// As the index and `recording.json` say it.
     pub const fn text(self) -> &'static str {
@@ -55,6 +79,10 @@ impl GapCause {
             GapCause::DaemonDown => "daemon_down",
             GapCause::RecorderReopened => "recorder_reopened",
             GapCause::Storage => "storage",
+            GapCause::DiskFull => "disk_full",
+            GapCause::DiskReadOnly => "disk_read_only",
+            GapCause::DiskGone => "disk_gone",
+            GapCause::IoError => "io_error",
             GapCause::ClockStep => "clock_step",
             GapCause::Unknown => "unknown",
         }

@@ -31,6 +31,11 @@ impl Session {
         }
         self.wait_for_last_file(&*recorder).await;
         self.clear_up().await;
+        self.end(reason).await
+    }
+
+    /// The files are as they will be: enters the end, everywhere.
+    pub(super) async fn end(&mut self, reason: EndReason) -> Result<Finished> {
         let wall_us = self.shared.options.clock.wall_us();
         for segment in &mut self.facts.segments {
             segment.closed = true;
@@ -42,15 +47,8 @@ impl Session {
         row.wanted = false;
         row.end_us = Some(end_us);
         row.ended = Some(reason.text().into());
-        let finished = Finished {
-            name: row.name.clone(),
-            start_us: row.start_us,
-            end_us,
-            duration_ms: row.duration_ms,
-            size: row.size,
-            format: row.format.clone(),
-        };
         let camera = row.camera;
+        let finished = self.finished(end_us);
         let mut written = self.write_out().await;
         if written.is_err() {
             // What the reserve is for.
@@ -75,7 +73,20 @@ impl Session {
         written.map(|()| finished)
     }
 
-    async fn wait_for_last_file(&mut self, recorder: &dyn Recorder) {
+    /// What the one who stopped it is told.
+    pub(super) fn finished(&self, end_us: i64) -> Finished {
+        let row = &self.facts.row;
+        Finished {
+            name: row.name.clone(),
+            start_us: row.start_us,
+            end_us,
+            duration_ms: row.duration_ms,
+            size: row.size,
+            format: row.format.clone(),
+        }
+    }
+
+    pub(super) async fn wait_for_last_file(&mut self, recorder: &dyn Recorder) {
         let started = Mono::now();
         let closed = |facts: &Facts| facts.segments.iter().filter(|s| s.closed).count();
         let before = closed(&self.facts);

@@ -59,6 +59,10 @@ async fn note_start(shared: &Shared, change: impl FnOnce(&mut super::starts::Sta
 }
 
 async fn look(shared: &Arc<Shared>) {
+    if shared.disk.get().is_some_and(|disk| !disk.condition().is_readable()) {
+        // There is nothing to ask.
+        return;
+    }
     let root = shared.places.root().to_owned();
     let space = match tokio::task::spawn_blocking(move || Space::of(&root)).await {
         Ok(Ok(space)) => space,

@@ -22,6 +22,7 @@ mod ending;
 mod files;
 mod folder;
 mod guard;
+mod hold;
 mod lease;
 pub mod mp4;
 mod recover;
@@ -84,6 +85,8 @@ impl Recordings {
             guard: Mutex::new(guard),
             starts: Mutex::default(),
             leases: lease::Leases::default(),
+            hold: tokio::sync::watch::Sender::new(None),
+            disk: OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared), resumed: Arc::default() })
     }

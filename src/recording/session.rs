@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::card::Facts;
 use super::cause::{EndReason, GapCause};
 use super::files::{Files, Seen};
+use super::hold::{Hold, Paused};
 use super::shared::Shared;
 use super::view::{Closed, Finished};
 use super::watch::{Action, Event, Watch};
@@ -22,6 +23,8 @@ use crate::supervise::LogRate;
 /// How often the files are looked at, at most. A part is synced when it is seen: with four looks to
 /// the interval it waits an eighth of it on average, not half, for as many syncs.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After a recording could not go on though the disk is back.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What others ask of a running recording.
 pub(super) enum Command {
@@ -48,6 +51,8 @@ pub(super) struct Session {
     pub(super) changed: bool,
     /// `recording.json` is older than the index.
     pub(super) card_stale: bool,
+    pub(super) hold: tokio::sync::watch::Receiver<Option<Hold>>,
+    pub(super) paused: Paused,
     complaints: LogRate,
 }
 
@@ -59,7 +64,12 @@ impl Session {
         files: Files,
         commands: mpsc::UnboundedReceiver<Command>,
     ) -> Self {
+        let mut hold = shared.hold.subscribe();
+        // The first round looks at it.
+        hold.mark_changed();
         Self {
+            hold,
+            paused: Paused::No,
             shared,
             facts,
             watch,
@@ -90,11 +100,17 @@ impl Session {
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Stop(reason, reply)) => {
-                        let finished = self.close(reason).await;
+                        let finished = match self.paused {
+                            Paused::No => self.close(reason).await,
+                            _ => Ok(self.end_later(reason)),
+                        };
+                        let over = matches!(self.paused, Paused::No);
                         if let Some(reply) = reply {
                             let _ = reply.send(finished);
                         }
-                        return;
+                        if over {
+                            return;
+                        }
                     }
                     Some(Command::Fault(cause)) => {
                         actions = self.watch.step(Mono::now(), Event::Fault(cause));
@@ -102,23 +118,39 @@ impl Session {
                     None => return,
                 },
                 () = stop.cancelled() => return self.rest().await,
+                _ = self.hold.changed() => {
+                    if self.follow_hold().await {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep(TRY_AGAIN), if self.is_to_go_on() => {
+                    if self.follow_hold().await {
+                        return;
+                    }
+                }
                 (files, seen) = finished(&mut self.look), if self.look.is_some() => {
                     self.look = None;
                     self.files = Some(files);
                     self.take(seen).await;
                 }
-                _ = ticks.tick(), if self.look.is_none() => self.start_look(sync),
+                _ = ticks.tick(), if self.look.is_none() && self.files.is_some() => self.start_look(sync),
                 () = tokio::time::sleep(due) => {}
             }
             let wall_us = self.shared.options.clock.wall_us();
             actions.extend(self.watch.step(Mono::now(), Event::Tick { wall_us }));
             if let Some(reason) = self.act(actions).await {
+                if !matches!(self.paused, Paused::No) {
+                    self.end_later(reason);
+                    continue;
+                }
                 if let Err(error) = self.close(reason).await {
                     tracing::error!(error = %error.chain(), "a recording ended with an error");
                 }
                 return;
             }
-            self.save().await;
+            if matches!(self.paused, Paused::No) {
+                self.save().await;
+            }
         }
     }
 
@@ -146,6 +178,7 @@ impl Session {
         let seen = match seen {
             Ok(seen) => seen,
             Err(error) => {
+                self.shared.suspect(&error);
                 let name = self.facts.row.name.clone();
                 self.complain(|more| {
                     tracing::warn!(%error, %name, more, "the recording's files cannot be kept up with");
@@ -244,7 +277,7 @@ impl Session {
         None
     }
 
-    fn note(&mut self, kind: &str, detail: String) {
+    pub(super) fn note(&mut self, kind: &str, detail: String) {
         let at_us = self.shared.options.clock.wall_us();
         let note = NoteRow { at_us, kind: kind.into(), detail };
         self.facts.notes.push(note.clone());
@@ -258,13 +291,15 @@ impl Session {
             let probe = dir.join(".probe");
             let made = std::fs::File::create(&probe);
             let _ = std::fs::remove_file(&probe);
-            made.is_ok()
+            made.err()
         });
-        let why = if writable.await.unwrap_or(false) {
-            String::new()
-        } else {
-            self.watch.blame(GapCause::Storage);
-            "; its folder cannot be written".to_owned()
+        let why = match writable.await.unwrap_or(None) {
+            None => String::new(),
+            Some(error) => {
+                self.shared.suspect(&error);
+                self.watch.blame(GapCause::Storage);
+                "; its folder cannot be written".to_owned()
+            }
         };
         let message = format!("nothing was recorded for {} s{why}; trying again", silent.as_secs());
         let row = &self.facts.row;
@@ -274,6 +309,9 @@ impl Session {
     }
 
     async fn reopen(&mut self) {
+        if !matches!(self.paused, Paused::No) {
+            return;
+        }
         self.watch.blame(GapCause::RecorderReopened);
         let row = &self.facts.row;
         let (path, dir) = (row.camera.to_string(), self.shared.places.recording(row.camera, &row.name));
@@ -286,9 +324,12 @@ impl Session {
     }
 
     /// Brings database and `recording.json` up to date. What cannot be written now is kept.
-    async fn save(&mut self) {
+    pub(super) async fn save(&mut self) {
         if self.changed {
             if let Err(error) = self.write_out().await {
+                if let Some(disk) = self.shared.disk.get() {
+                    disk.suspect();
+                }
                 let name = self.facts.row.name.clone();
                 self.complain(|more| {
                     tracing::warn!(error = %error.chain(), %name, more, "the index could not be written");
@@ -325,6 +366,7 @@ impl Session {
         let written = tokio::task::spawn_blocking(move || facts.write(&dir)).await;
         self.card_stale = !matches!(written, Ok(Ok(())));
         if let Ok(Err(error)) = written {
+            self.shared.suspect(&error);
             let name = self.facts.row.name.clone();
             self.complain(|more| {
                 tracing::warn!(%error, %name, more, "recording.json could not be written");
@@ -335,6 +377,9 @@ impl Session {
     /// The program ends and the recording is to go on with its next start. MediaMTX has stopped
     /// before, so the files are whole.
     async fn rest(&mut self) {
+        if !matches!(self.paused, Paused::No) {
+            return;
+        }
         self.look_now().await;
         self.look_now().await;
         self.changed = true;

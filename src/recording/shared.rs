@@ -11,12 +11,14 @@ use tokio::sync::{mpsc, watch};
 use super::card::Facts;
 use super::disk::Guard;
 use super::folder::{self, Places, disk_error};
+use super::hold::Hold;
 use super::lease::Leases;
 use super::session::Command;
 use super::starts::Starts;
 use super::view::{ActiveView, Closed};
 use crate::base::clock::name_stamp;
-use crate::base::{CameraId, Clock, RecordingName, Result};
+use crate::base::{CameraId, Clock, Error, RecordingName, Result};
+use crate::disk::DataDisk;
 use crate::mediamtx::MediaMtx;
 use crate::notice::Notices;
 use crate::store::{SegmentRow, Store};
@@ -72,6 +74,8 @@ pub(super) struct Active {
     pub view: ActiveView,
     /// The segment that grows, newer than the index knows it.
     pub newest: Option<SegmentRow>,
+    /// Switched off, with nothing of it open.
+    pub paused: bool,
 }
 
 pub(super) struct Shared {
@@ -86,6 +90,10 @@ pub(super) struct Shared {
     pub leases: Leases,
     /// Segments that closed, and whoever makes their indexes as long as nobody has taken it.
     pub closed: (mpsc::UnboundedSender<Closed>, Mutex<Option<mpsc::UnboundedReceiver<Closed>>>),
+    /// Why nothing is recorded now, though it is wanted.
+    pub hold: watch::Sender<Option<Hold>>,
+    /// Whom to ask about the disk; none in tests of this room alone.
+    pub disk: OnceLock<DataDisk>,
 }
 
 impl Shared {
@@ -107,7 +115,8 @@ impl Shared {
 
     /// Enters a running recording.
     pub(super) fn enter(&self, facts: &Facts, commands: mpsc::UnboundedSender<Command>) {
-        let active = Active { commands, view: view_of(facts), newest: facts.segments.last().cloned() };
+        let active =
+            Active { commands, view: view_of(facts), newest: facts.segments.last().cloned(), paused: false };
         let camera = facts.row.camera;
         self.slots().insert(camera, Slot::Active(Box::new(active)));
         self.wanted.send_modify(|w| {
@@ -138,6 +147,31 @@ impl Shared {
     pub(super) fn remove(&self, camera: CameraId) {
         self.slots().remove(&camera);
         self.wanted.send_if_modified(|w| w.remove(&camera));
+    }
+
+    /// The files of a camera's recording are closed, or may be written again.
+    pub(super) fn set_paused(&self, camera: CameraId, paused: bool) {
+        if let Some(Slot::Active(active)) = self.slots().get_mut(&camera) {
+            active.paused = paused;
+        }
+    }
+
+    /// Whether every running recording is paused.
+    pub(super) fn all_paused(&self) -> bool {
+        self.slots().values().all(|s| matches!(s, Slot::Active(a) if a.paused))
+    }
+
+    /// Refuses what would need the disk while it is not fit.
+    pub(super) async fn check_disk(&self) -> Result<()> {
+        let Some(disk) = self.disk.get().cloned() else { return Ok(()) };
+        tokio::task::spawn_blocking(move || disk.check()).await.map_err(Error::internal)?
+    }
+
+    /// A failed read or write: the disk is looked at when it may be the disk's fault.
+    pub(super) fn suspect(&self, error: &std::io::Error) {
+        if let (Some(_), Some(disk)) = (crate::disk::Condition::of_error(error), self.disk.get()) {
+            disk.suspect();
+        }
     }
 
     pub(super) async fn make_folder(&self, dir: &Path) -> Result<bool> {

@@ -20,6 +20,7 @@ impl Recordings {
         if let Some(refusal) = self.shared.guard().refusal() {
             return Err(refusal);
         }
+        self.shared.check_disk().await?;
         let claim = Claim::take(&self.shared, request.camera.id)?;
         let this = self.clone();
         // In a task of its own: a caller that goes away must not leave half a recording.

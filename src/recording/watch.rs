@@ -89,6 +89,8 @@ pub(super) struct Watch {
     frame_us: u64,
     stsd: Option<Vec<u8>>,
     closing: bool,
+    /// Recording is switched off until the disk is back, and why.
+    paused: Option<GapCause>,
 }
 
 /// What is known when a recording goes on after a start of the daemon.
@@ -120,6 +122,7 @@ impl Watch {
             frame_us: 33_333,
             stsd: None,
             closing: false,
+            paused: None,
         }
     }
 
@@ -137,7 +140,11 @@ impl Watch {
 
     /// When [`Event::Tick`] is due at the latest.
     pub(super) fn deadline(&self) -> Mono {
-        self.end().map_or(self.stall_at, |end| end.min(self.stall_at))
+        if self.closing {
+            return Mono(u64::MAX);
+        }
+        let stall_at = if self.paused.is_some() { Mono(u64::MAX) } else { self.stall_at };
+        self.end().map_or(stall_at, |end| end.min(stall_at))
     }
 
     /// The recorder drops a session's last frame, so it stays open for one more.
@@ -188,9 +195,11 @@ impl Watch {
             self.start_us = None;
             self.blame(GapCause::ClockStep);
             actions.push(Action::ClockStep { by_us });
-            actions.push(Action::Reopen);
+            if self.paused.is_none() {
+                actions.push(Action::Reopen);
+            }
         }
-        if now >= self.stall_at {
+        if now >= self.stall_at && self.paused.is_none() {
             self.stalls = self.stalls.saturating_add(1);
             let pause = STALL.saturating_mul(1 << self.stalls.min(6)).min(STALL_MAX);
             self.stall_at = now + pause;
@@ -282,6 +291,23 @@ impl Watch {
         }]
     }
 
+    /// The recorder was switched off: nothing grows, and that is no news. A timed recording's end stays.
+    pub(super) fn pause(&mut self, cause: GapCause) {
+        self.paused = Some(cause);
+    }
+
+    /// It is switched on again; what the files hold by now may be less than what was seen.
+    pub(super) fn go_on(&mut self, now: Mono, end_us: Option<i64>) {
+        if let Some(cause) = self.paused.take() {
+            self.blame(cause);
+        }
+        if self.began {
+            self.end_us = end_us;
+        }
+        self.stalls = 0;
+        self.stall_at = now + STALL;
+    }
+
     /// Why the next gap is. One fault brings others (MediaMTX's end ends the encoder's session), so
     /// of several the one nearest to the root stays.
     pub(super) fn blame(&mut self, cause: GapCause) {
@@ -302,7 +328,8 @@ fn rank(cause: GapCause) -> u8 {
         GapCause::CameraRefused => 6,
         GapCause::MediamtxExited => 7,
         GapCause::Storage => 8,
-        GapCause::DaemonDown => 9,
+        GapCause::DiskFull | GapCause::DiskReadOnly | GapCause::DiskGone | GapCause::IoError => 9,
+        GapCause::DaemonDown => 10,
     }
 }
 

@@ -10,13 +10,30 @@ use tokio::sync::oneshot;
 use super::schema;
 use crate::base::{Error, ErrorKind, Result};
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+type Job = Box<dyn FnOnce(&mut Link) + Send>;
+
+/// What a thread works on.
+pub(super) enum Link {
+    /// The connection.
+    Open(Connection),
+    /// None for now, and why in words for a client.
+    Closed(&'static str),
+}
+
+impl Link {
+    fn open(&mut self) -> Result<&mut Connection> {
+        match self {
+            Link::Open(connection) => Ok(connection),
+            Link::Closed(why) => Err(Error::dependency("database", *why)),
+        }
+    }
+}
 
 /// Handle of the database. Clones are the same one; the threads end with the last clone.
 #[derive(Clone)]
 pub struct Store {
-    writer: mpsc::Sender<Job>,
-    reader: mpsc::Sender<Job>,
+    pub(super) writer: mpsc::Sender<Job>,
+    pub(super) reader: mpsc::Sender<Job>,
 }
 
 impl std::fmt::Debug for Store {
@@ -67,14 +84,14 @@ impl Store {
     ) -> Result<T> {
         let (reply, answer) = mpsc::channel();
         self.writer
-            .send(Box::new(move |conn| {
+            .send(Box::new(move |link| {
                 let run = |conn: &mut Connection| {
                     let transaction = conn.transaction()?;
                     let value = job(&transaction)?;
                     transaction.commit()?;
                     Ok(value)
                 };
-                let _ = reply.send(run(conn));
+                let _ = reply.send(link.open().and_then(run));
             }))
             .map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?
@@ -112,29 +129,41 @@ fn submit<T: Send + 'static>(
 ) -> Result<oneshot::Receiver<Result<T>>> {
     let (reply, answer) = oneshot::channel();
     thread
-        .send(Box::new(move |conn| {
+        .send(Box::new(move |link| {
             // The caller may have been cancelled; what it asked for is done all the same.
-            let _ = reply.send(job(conn));
+            let _ = reply.send(link.open().and_then(job));
         }))
         .map_err(|_| gone())?;
     Ok(answer)
 }
 
-fn serve(name: &str, mut conn: Connection) -> Result<mpsc::Sender<Job>> {
+/// Runs `job` on a thread's link itself, whether it is open or not.
+pub(super) fn on_link<T: Send + 'static>(
+    thread: &mpsc::Sender<Job>,
+    job: impl FnOnce(&mut Link) -> T + Send + 'static,
+) -> Result<oneshot::Receiver<T>> {
+    let (reply, answer) = oneshot::channel();
+    let run: Job = Box::new(move |link| drop(reply.send(job(link))));
+    thread.send(run).map_err(|_| gone())?;
+    Ok(answer)
+}
+
+fn serve(name: &str, connection: Connection) -> Result<mpsc::Sender<Job>> {
+    let mut link = Link::Open(connection);
     let (sender, jobs) = mpsc::channel::<Job>();
     std::thread::Builder::new()
         .name(name.into())
         .stack_size(512 << 10)
         .spawn(move || {
             while let Ok(job) = jobs.recv() {
-                job(&mut conn);
+                job(&mut link);
             }
         })
         .map_err(Error::internal)?;
     Ok(sender)
 }
 
-fn open_reader(path: PathBuf) -> rusqlite::Result<Connection> {
+pub(super) fn open_reader(path: PathBuf) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let reader = Connection::open_with_flags(path, flags)?;
     prepare(&reader)?;
@@ -142,7 +171,7 @@ fn open_reader(path: PathBuf) -> rusqlite::Result<Connection> {
     Ok(reader)
 }
 
-fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.pragma_update(None, "foreign_keys", true)?;
     // A row that is lost is footage that nobody finds: each commit is on the disk when it answers.
@@ -168,7 +197,7 @@ fn opening(e: rusqlite::Error) -> Error {
     Error::new(ErrorKind::Config, detail).caused_by(e)
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::internal(std::io::Error::other("the database thread is gone"))
 }
 

@@ -14,6 +14,7 @@ mod recordings;
 mod schema;
 mod settings;
 mod snapshots;
+mod suspend;
 
 pub use cameras::CameraRow;
 pub use connection::Store;

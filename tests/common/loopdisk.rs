@@ -4,6 +4,7 @@
 //! memory above it; so a copy of the backing file is the disk after a power cut.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::ffmpeg::run;
@@ -81,6 +82,30 @@ impl Disk {
             }
         }
         Err("the disk is written to without a pause of 30 ms".into())
+    }
+
+    /// Takes the disk away from its place, as `umount -l` does: what is open stays usable for whoever
+    /// has it open.
+    pub fn unmount_lazily(&self) -> Result<(), String> {
+        must("umount", &["-l", &self.mount.to_string_lossy()]).map(drop)
+    }
+
+    /// Mounts the disk at its place again.
+    pub fn mount_again(&self) -> Result<(), String> {
+        must("mount", &["-t", "ext4", &self.device, &self.mount.to_string_lossy()]).map(drop)
+    }
+
+    /// Whether anybody still has something open on the disk, though it is not mounted anywhere.
+    pub fn is_in_use(&self) -> bool {
+        // The kernel gives a block device to one exclusive opener; a file system is one.
+        let exclusive = nix::fcntl::OFlag::O_EXCL.bits();
+        let open = fs::OpenOptions::new().read(true).custom_flags(exclusive).open(&self.device);
+        open.is_err_and(|e| e.raw_os_error() == Some(16))
+    }
+
+    /// Everything in the bare mount point.
+    pub fn bare(&self) -> Vec<PathBuf> {
+        fs::read_dir(&self.mount).unwrap().map(|e| e.unwrap().path()).collect()
     }
 
     /// Makes the whole disk read-only or writable again.

@@ -202,3 +202,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_pause_is_silent_keeps_the_end_and_leaves_a_gap_with_its_cause() {
+    let mut w = running(Some(60_000));
+    w.pause(GapCause::DiskGone);
+    // The last segment is still seen, and other things go wrong meanwhile.
+    grow(&mut w, 1200, 1100);
+    w.step(at(2000), Event::Fault(GapCause::MediamtxExited));
+    assert_eq!(tick(&mut w, 30_000), []);
+    assert_eq!(w.deadline().since(START).as_millis(), 60_333);
+    w.go_on(at(40_000), Some(wall(1000)));
+    let gap = Action::Gap { start_us: wall(1000), duration_us: 39_500_000, cause: GapCause::DiskGone };
+    assert_eq!(segment(&mut w, 41_000, 40_500), [gap]);
+    // Nothing comes after that: now it is news again.
+    assert!(tick(&mut w, 46_100).contains(&Action::Reopen));
+    w.pause(GapCause::DiskGone);
+    assert_eq!(tick(&mut w, 61_000), [Action::Close(EndReason::DurationReached)]);
+    assert!(w.deadline() > at(1_000_000_000));
+}
