@@ -99,6 +99,15 @@ fn a_live_stream_plays_with_its_url_and_not_without_its_credentials() {
     let testbox = TestBox::start();
     let shown = done(testbox.fieldcam(&["ctl", "stream", "camera0"]));
     assert!(shown.contains("valid until"), "{shown}");
+    for path in ["/live/camera0/index.m3u8?", "/live/camera0/whep?", "/live/camera0?"] {
+        assert!(shown.contains(path), "{shown}");
+    }
+    let json = done(testbox.fieldcam(&["ctl", "--json", "stream", "camera0"]));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!(
+        ["stream_url", "hls", "webrtc", "page", "valid_until"].iter().all(|k| json[k].is_string()),
+        "{json}"
+    );
     let url = shown.lines().find_map(|l| l.strip_prefix("rtsp")).unwrap().trim().to_owned();
     let run = squares::read(&url, 60);
     assert_eq!(run.len(), 60);

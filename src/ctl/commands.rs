@@ -11,6 +11,7 @@ use super::reply::{CameraList, FileList, ServerInfo, Snapshot, Status, StreamUrl
 use super::screen;
 use super::table::render;
 use super::watch;
+use crate::auth::LINK_LIFETIME;
 use crate::base::units::show_size;
 use crate::base::{CameraId, Error, ErrorKind, Result};
 
@@ -131,23 +132,42 @@ fn show_time(seconds: u64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
+/// The ways to watch besides RTSP, as `protocol` of get_stream_url.
+const LINKS: [&str; 3] = ["hls", "webrtc", "page"];
+
 async fn stream(link: &mut Link, camera: &str, json: bool) -> Result<()> {
     let device = resolve(link, camera).await?;
     let raw = link.call("get_stream_url", Some(json!({ "device": device }))).await?;
+    let mut links = Vec::new();
+    for protocol in LINKS {
+        let ask = json!({ "device": device, "protocol": protocol });
+        match link.ask::<StreamUrl>("get_stream_url", ask).await {
+            Ok(url) => links.push((protocol, url.stream_url)),
+            // A box of an earlier version.
+            Err(e) if matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::InvalidParams) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let until = link.expires_at().map(str::to_owned);
     if json {
-        screen::line(raw.get());
+        let mut all: serde_json::Map<String, Value> = read(&raw)?;
+        all.extend(links.into_iter().map(|(protocol, url)| (protocol.to_owned(), url.into())));
+        all.insert("valid_until".into(), until.into());
+        screen::line(&Value::Object(all).to_string());
         return Ok(());
     }
     let url: StreamUrl = read(&raw)?;
-    let list: CameraList = link.ask("get_camera_list", Value::Null).await?;
-    let mut rows = vec![vec!["rtsp".to_owned(), url.stream_url]];
-    let hls = list.cameras.into_iter().find(|c| c.device == device).and_then(|c| c.streams.hls);
-    rows.extend(hls.map(|hls| vec!["hls".to_owned(), hls]));
-    for row in rows {
-        screen::line(&format!("{:<11}  {}", row[0], row[1]));
-    }
-    if let Some(until) = link.expires_at() {
-        screen::line(&format!("valid until  {until}"));
+    let line = |name: &str, text: &str| screen::line(&format!("{name:<11}  {text}"));
+    line("rtsp", &url.stream_url);
+    links.iter().for_each(|(protocol, url)| line(protocol, url));
+    if let Some(until) = until {
+        line("valid until", &until);
+        if !links.is_empty() {
+            let minutes = LINK_LIFETIME.as_secs() / 60;
+            screen::remark(&format!(
+                "open hls, webrtc or page within {minutes} minutes; what is open plays until then too"
+            ));
+        }
     }
     if url.stream_status == "ERROR" {
         screen::remark("the camera does not deliver at present; see `fieldcam ctl cameras`");

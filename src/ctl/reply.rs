@@ -13,13 +13,6 @@ pub struct Camera {
     pub resolution: String,
     #[serde(default)]
     pub fps: u32,
-    #[serde(default)]
-    pub streams: Streams,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct Streams {
-    pub hls: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -13,6 +13,7 @@ use hyper::{Response, StatusCode};
 use tokio::time::Sleep;
 
 use super::viewing::Lease;
+use crate::base::Mono;
 
 /// A body.
 pub struct Body(Inner);
@@ -25,7 +26,7 @@ enum Inner {
 /// A body of MediaMTX's. Its lease keeps the viewing session alive while it is being sent.
 struct Passed {
     body: Incoming,
-    end: Pin<Box<Sleep>>,
+    end: Option<Pin<Box<Sleep>>>,
     _lease: Option<Lease>,
 }
 
@@ -40,7 +41,7 @@ impl hyper::body::Body for Body {
         match &mut self.0 {
             Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Inner::Passed(passed) => {
-                if passed.end.as_mut().poll(cx).is_ready() {
+                if passed.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
                     return Poll::Ready(Some(Err(io::Error::other("the login ended"))));
                 }
                 Pin::new(&mut passed.body).poll_frame(cx).map(|f| f.map(|r| r.map_err(io::Error::other)))
@@ -89,10 +90,10 @@ const PASSED: [HeaderName; 7] = [
 ];
 
 /// MediaMTX's answer, cut off when `end` is over.
-pub(super) fn passed(from: Response<Incoming>, end: Sleep, lease: Option<Lease>) -> Response<Body> {
+pub(super) fn passed(from: Response<Incoming>, end: Option<Mono>, lease: Option<Lease>) -> Response<Body> {
     let (parts, body) = from.into_parts();
-    let mut response =
-        Response::new(Body(Inner::Passed(Box::new(Passed { body, end: Box::pin(end), _lease: lease }))));
+    let end = end.map(|end| Box::pin(tokio::time::sleep(end.from_now())));
+    let mut response = Response::new(Body(Inner::Passed(Box::new(Passed { body, end, _lease: lease }))));
     *response.status_mut() = parts.status;
     guard(response.headers_mut());
     for name in PASSED {

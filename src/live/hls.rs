@@ -79,8 +79,8 @@ async fn open(
     }
     let inner = inner_session(&response).ok_or_else(|| Error::internal("MediaMTX gave out no session"))?;
     let now = Mono::now();
-    let end = tokio::time::sleep(guest.login.deadline.since(now));
-    let viewing = Viewing { camera, login: guest.login, link: guest.link, remote, inner };
+    let end = Some(guest.login.deadline);
+    let viewing = Viewing { camera, login: guest.login, link: guest.link, remote, inner: Some(inner) };
     let lease = live.viewings.begin(&key, viewing, now);
     Ok(answer::passed(response, end, Some(lease)))
 }
@@ -95,6 +95,7 @@ async fn go_on(
 ) -> Result<Response<Body>> {
     let now = Mono::now();
     let (viewing, lease) = live.viewings.enter(key, camera, now).ok_or_else(ended)?;
+    let inner = viewing.inner.as_ref().ok_or_else(ended)?;
     let mut target = format!("/{camera}/{file}?{SESSION}={key}");
     let query = request.uri().query().unwrap_or_default();
     for name in DIRECTIVES {
@@ -106,7 +107,7 @@ async fn go_on(
     if file == INDEX {
         target.push_str("&cookieCheck=1");
     }
-    let cookie = upstream::sensitive(&format!("{INNER_COOKIE}={}", viewing.inner.expose()));
+    let cookie = upstream::sensitive(&format!("{INNER_COOKIE}={}", inner.expose()));
     let mut asked = asked(live, &target, viewing.remote, &viewing.login).header(COOKIE, cookie);
     if let Some(range) = request.headers().get(RANGE) {
         asked = asked.header(RANGE, range);
@@ -120,7 +121,7 @@ async fn go_on(
         }
         status if status.is_server_error() => Err(refused(response).await),
         _ => {
-            let end = tokio::time::sleep(viewing.login.deadline.since(now));
+            let end = Some(viewing.login.deadline);
             Ok(answer::passed(response, end, Some(lease)))
         }
     }

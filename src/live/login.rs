@@ -4,6 +4,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::Inner;
 use super::failure::LINK;
+use super::page;
 use super::place::signed_path;
 use crate::auth::Login;
 use crate::base::{CameraId, Error, ErrorKind, Mono, Result};
@@ -13,6 +14,8 @@ pub(super) struct Guest {
     pub login: Login,
     /// The signature, when the right came with a link.
     pub link: Option<String>,
+    /// The session of the page that asks.
+    pub page: Option<String>,
 }
 
 impl Inner {
@@ -23,7 +26,17 @@ impl Inner {
             let token = value.to_str().ok().and_then(|v| v.split_once(' '));
             let token =
                 token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, t)| t.trim());
-            return Ok(Guest { login: self.auth.verify(token.unwrap_or_default())?, link: None });
+            return Ok(Guest { login: self.auth.verify(token.unwrap_or_default())?, link: None, page: None });
+        }
+        if let Some(key) = member(query, page::SESSION) {
+            return match self.viewings.enter(key, camera, Mono::now()) {
+                Some((viewing, _)) if viewing.inner.is_none() => {
+                    Ok(Guest { login: viewing.login, link: None, page: Some(key.to_owned()) })
+                }
+                _ => Err(Error::new(ErrorKind::AuthFailed, "this page's session has ended")
+                    .with("reason", "session_ended")
+                    .with("suggestion", "open the page again")),
+            };
         }
         let Some(link) = member(query, "sig") else {
             return Err(Error::new(ErrorKind::AuthFailed, "Authentication failed or token expired")
@@ -44,7 +57,7 @@ impl Inner {
                     .with("suggestion", "ask get_camera_list for a new one; it can be opened for 15 minutes")
             })
         })?;
-        Ok(Guest { login, link: Some(link.to_owned()) })
+        Ok(Guest { login, link: Some(link.to_owned()), page: None })
     }
 }
 

@@ -11,6 +11,7 @@ mod answer;
 mod failure;
 mod hls;
 mod login;
+mod page;
 mod place;
 mod upstream;
 mod viewing;
@@ -67,6 +68,8 @@ impl Live {
         let inner = &*self.0;
         let answered = match place::read(request.uri().path()) {
             Some(Place::Hls { camera, file }) => hls::answer(inner, &request, remote, camera, &file).await,
+            Some(Place::File(file)) => page::file(inner, &request, file).await,
+            Some(Place::Urls(camera)) => page::urls(inner, &request, remote, camera),
             Some(Place::Whep(camera)) => whep::answer(inner, request, remote, camera).await,
             Some(Place::WhepSession { camera, secret }) => {
                 whep::go_on(inner, request, remote, camera, &secret).await

@@ -11,10 +11,23 @@ pub(super) const INDEX: &str = "index.m3u8";
 pub(super) enum Place {
     /// A playlist, or a piece of video that one names.
     Hls { camera: CameraId, file: String },
+    /// The page, or one of its files.
+    File(File),
+    /// Where the page asks what to play.
+    Urls(CameraId),
     /// Where an offer goes.
     Whep(CameraId),
     /// A WebRTC session that an offer began.
     WhepSession { camera: CameraId, secret: String },
+}
+
+/// What the page consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum File {
+    Page,
+    Style,
+    Script,
+    Hls,
 }
 
 /// The page that plays a camera.
@@ -36,12 +49,20 @@ pub fn signed_path(camera: CameraId) -> String {
 /// Takes a path apart; none: nothing is there.
 pub(super) fn read(path: &str) -> Option<Place> {
     let rest = path.strip_prefix("/live/")?;
+    match rest {
+        "page.css" => return Some(Place::File(File::Style)),
+        "page.js" => return Some(Place::File(File::Script)),
+        "hls.min.js" => return Some(Place::File(File::Hls)),
+        _ => {}
+    }
     let (camera, rest) = rest.split_once('/').unwrap_or((rest, ""));
-    let camera = camera.parse().ok()?;
+    let camera: CameraId = camera.parse().ok()?;
     let is_media = |file: &str| {
         is_plain_name(file) && [".m3u8", ".mp4", ".mp", ".ts"].iter().any(|ending| file.ends_with(ending))
     };
     match rest {
+        "" => Some(Place::File(File::Page)),
+        "urls" => Some(Place::Urls(camera)),
         "whep" => Some(Place::Whep(camera)),
         session if session.starts_with("whep/") => {
             let secret = &session["whep/".len()..];
@@ -67,6 +88,15 @@ mod tests {
     fn addresses_are_taken_apart() {
         let hls = |file: &str| Some(Place::Hls { camera: CameraId(3), file: file.into() });
         assert_eq!(read("/live/camera3/index.m3u8"), hls("index.m3u8"));
+        for (path, file) in [
+            ("/live/camera3", File::Page),
+            ("/live/camera3/", File::Page),
+            ("/live/page.js", File::Script),
+            ("/live/hls.min.js", File::Hls),
+        ] {
+            assert_eq!(read(path), Some(Place::File(file)));
+        }
+        assert_eq!(read("/live/camera3/urls"), Some(Place::Urls(CameraId(3))));
         assert_eq!(read("/live/camera3/f00_main_seg7.mp4"), hls("f00_main_seg7.mp4"));
         let secret = "0b7c3c1e-6a55-4f4b-9d3c-2f4f2f0b8a11";
         assert_eq!(read("/live/camera3/whep"), Some(Place::Whep(CameraId(3))));
@@ -102,7 +132,7 @@ mod tests {
             match read(&path) {
                 Some(Place::Hls { file, .. }) => prop_assert!(is_plain_name(&file)),
                 Some(Place::WhepSession { secret, .. }) => prop_assert!(is_uuid(&secret)),
-                Some(Place::Whep(_)) | None => {}
+                Some(Place::Whep(_) | Place::Urls(_) | Place::File(_)) | None => {}
             }
         }
     }

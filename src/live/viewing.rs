@@ -1,4 +1,4 @@
-//! Viewing sessions of HLS: a login is judged when one begins; it then goes on for as long as
+//! Viewing sessions, of HLS and of pages: a login is judged when one begins; it then goes on for as long as
 //! requests come within [`GRACE`] and the login is valid.
 
 use std::collections::HashMap;
@@ -27,8 +27,8 @@ pub(super) struct Viewing {
     pub link: Option<String>,
     /// MediaMTX ties its sessions to an address; a client's may change between two requests.
     pub remote: IpAddr,
-    /// MediaMTX's own secret for it.
-    pub inner: Secret,
+    /// MediaMTX's own secret for it; none for a page, which opens sessions of its own.
+    pub inner: Option<Secret>,
 }
 
 struct Entry {
@@ -118,7 +118,7 @@ mod tests {
             token_id: "abcdefghijkl".into(),
         };
         let remote = IpAddr::from([127, 0, 0, 1]);
-        Viewing { camera: CAMERA, login, link: Some("sig".into()), remote, inner: Secret::new("x") }
+        Viewing { camera: CAMERA, login, link: Some("sig".into()), remote, inner: Some(Secret::new("x")) }
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub(super) async fn answer(
     let asked = |method| {
         Upstream::request(method, live.upstream.webrtc, &format!("/{camera}/whep"), remote, &credential)
     };
-    let end = tokio::time::sleep(guest.login.deadline.from_now());
+    let end = Some(guest.login.deadline);
     if *request.method() == Method::OPTIONS {
         live.cameras.get(camera)?;
         let response = live.upstream.send(asked(Method::OPTIONS), Bytes::new()).await?;
@@ -148,7 +148,7 @@ pub(super) async fn go_on(
     let response = live.upstream.send(asked, candidates).await?;
     match response.status() {
         status if status.is_success() => {
-            let end = tokio::time::sleep(call.login.deadline.from_now());
+            let end = Some(call.login.deadline);
             Ok(answer::passed(response, end, None))
         }
         StatusCode::NOT_FOUND => {

@@ -101,6 +101,11 @@ pub(super) fn tells_of_change(message: &str) -> bool {
         || message.contains("[RTSP source]")
 }
 
+/// HLS says for every picture that came a little late that players of one maker mind.
+fn is_jitter(message: &str) -> bool {
+    message.starts_with("[HLS] ") && message.contains(" duration changed from ")
+}
+
 /// Puts lines into our log, a bounded number of them.
 pub(super) struct Writer {
     loud: LogRate,
@@ -117,7 +122,7 @@ impl Writer {
     /// Logs one line.
     pub(super) fn write(&mut self, line: &Line) {
         // Each question of ours about a path that is not there (yet) is an error to MediaMTX.
-        let ours = line.message.starts_with("[API] ");
+        let ours = line.message.starts_with("[API] ") || is_jitter(&line.message);
         let loud = matches!(line.level, Level::Warn | Level::Error) && !ours;
         if !loud && !tracing::enabled!(target: "fieldcam::mediamtx", tracing::Level::DEBUG) {
             return;
@@ -139,6 +144,14 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_jitter_of_a_camera_is_no_warning() {
+        assert!(is_jitter(
+            "[HLS] [muxer camera0] part duration changed from 233ms to 234ms - this will cause"
+        ));
+        assert!(!is_jitter("[HLS] [muxer camera0] destroyed: not used anymore"));
+    }
+
     #[test]
     fn a_failed_pull_is_told_with_its_path() {
         let line = |level, message: &str| Line { level, message: message.into() };

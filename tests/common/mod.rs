@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 pub mod boxes;
 pub mod bystander;
+pub mod chromium;
 pub mod ffmpeg;
 pub mod footage;
 pub mod frames;

@@ -29,7 +29,6 @@ pub struct Seen {
 enum Way {
     Udp(UdpSocket),
     /// Frames of two bytes' length each (RFC 4571).
-    #[expect(dead_code)]
     Tcp {
         stream: TcpStream,
         local: SocketAddr,
