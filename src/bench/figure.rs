@@ -16,6 +16,12 @@ pub enum Unit {
     MiB,
     /// Calls a second of processor time; more is better.
     CallsPerCpuSecond,
+    /// A second; more is better.
+    PerSecond,
+    /// Percent of one processor; less is better.
+    Percent,
+    /// How often; less is better.
+    Times,
 }
 
 impl Unit {
@@ -26,6 +32,9 @@ impl Unit {
             Unit::Ms => format!("{value:.0} ms"),
             Unit::MiB => format!("{value:.1} MiB"),
             Unit::CallsPerCpuSecond => format!("{value:.0}/s"),
+            Unit::PerSecond => format!("{value:.1}/s"),
+            Unit::Percent => format!("{value:.1} %"),
+            Unit::Times => format!("{value:.2}"),
         }
     }
 
@@ -34,11 +43,18 @@ impl Unit {
             Unit::Ms => "ms",
             Unit::MiB => "MiB",
             Unit::CallsPerCpuSecond => "calls per CPU second",
+            Unit::PerSecond => "per second",
+            Unit::Percent => "percent of one processor",
+            Unit::Times => "times",
         }
     }
 
+    fn more_is_better(self) -> bool {
+        matches!(self, Unit::CallsPerCpuSecond | Unit::PerSecond)
+    }
+
     fn keeps(self, value: f64, limit: f64) -> bool {
-        if self == Unit::CallsPerCpuSecond { value >= limit } else { value <= limit }
+        if self.more_is_better() { value >= limit } else { value <= limit }
     }
 }
 
@@ -84,7 +100,7 @@ impl Figure {
 
     fn goal_text(&self) -> String {
         let Some((goal, source)) = self.goal else { return String::new() };
-        let sign = if self.unit == Unit::CallsPerCpuSecond { "≥" } else { "≤" };
+        let sign = if self.unit.more_is_better() { "≥" } else { "≤" };
         let bound = self.bound.map(|b| format!(", bound {}", self.unit.show(b))).unwrap_or_default();
         format!("{sign} {}{bound} ({source})", self.unit.show(goal))
     }

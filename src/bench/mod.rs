@@ -8,9 +8,11 @@
 mod cold;
 mod figure;
 mod fleet;
+mod frames;
 mod latency;
 mod memory;
 mod ping;
+mod poller;
 mod proc_stat;
 mod rtsp;
 mod startup;
@@ -56,6 +58,8 @@ enum Part {
     Coldstart,
     /// Snapshots of a live camera
     Snapshot,
+    /// Pages that poll pictures of five small cameras
+    Frames,
     /// From the program's start to its ready line
     Startup,
     /// Resident memory, and whether calls make it grow
@@ -85,6 +89,9 @@ async fn measure(args: &BenchArgs, local: impl FnOnce() -> Option<Local>, report
         let (host, token) = ctl::token_for(Some(host), args.token_file.as_deref(), local)?;
         let subject = Subject::remote(host, token);
         live(&subject, &wants, report).await;
+        if wants(Part::Frames) {
+            report.take("frames", frames::measure(&subject).await);
+        }
         if args.part == Part::Startup || args.part == Part::Memory {
             figure::remark(
                 "startup and memory can only be measured on a box that this program starts itself",
@@ -94,6 +101,12 @@ async fn measure(args: &BenchArgs, local: impl FnOnce() -> Option<Local>, report
     }
     if wants(Part::Startup) {
         report.take("startup", startup::measure().await);
+    }
+    if wants(Part::Frames) {
+        let folder = subject::Folder::with(frames::CONFIG)?;
+        let subject = Subject::start_in(folder).await.map_err(|(error, _)| error)?;
+        report.take("frames", frames::measure(&subject).await);
+        subject.stop().await;
     }
     if wants(Part::Memory) {
         let subject = Subject::start().await?;

@@ -18,6 +18,25 @@ pub fn anonymous_mib(pid: u32) -> Result<f64> {
     status_mib(pid, "RssAnon:")
 }
 
+/// Everything a process started that still runs, and what that started.
+pub fn descendants(pid: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    let parent = |pid: u32| parent_of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
+    let all: Vec<(u32, u32)> = pids.filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        found.extend(all.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+fn parent_of(stat: &str) -> Option<u32> {
+    stat.get(stat.rfind(')')? + 1..)?.split_whitespace().nth(1)?.parse().ok()
+}
+
 fn status_mib(pid: u32, field: &str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| gone(&e))?;
     kib_of(&text, field).map(|kib| kib as f64 / 1024.0).ok_or_else(|| gone(&"unreadable"))
@@ -46,6 +65,7 @@ mod tests {
     fn a_name_with_brackets_does_not_shift_the_fields() {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194304 1 2 3 4 250 50 0 0 20 0 4 0 99 1 1 1";
         assert_eq!(cpu_ticks(stat), Some(300));
+        assert_eq!(parent_of(stat), Some(1));
         assert_eq!(kib_of("VmPeak: 1 kB\nVmRSS:\t  2048 kB\n", "VmRSS:"), Some(2048));
     }
 
@@ -59,6 +79,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in ".*") {
             let _ = cpu_ticks(&text);
+            let _ = parent_of(&text);
             let _ = kib_of(&text, "VmRSS:");
         }
     }

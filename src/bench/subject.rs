@@ -36,11 +36,16 @@ struct Own {
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// A new, empty one.
+    /// A new one for a box with two cameras.
     pub fn make() -> Result<Folder> {
+        Folder::with("[cameras]\nsynthetic = 2\n")
+    }
+
+    /// A new one with this configuration.
+    pub fn with(config: &str) -> Result<Folder> {
         let path = std::env::temp_dir().join(format!("fieldcam-bench-{}", Secret::random(6).expose()));
         std::fs::create_dir(&path).map_err(Error::internal)?;
-        std::fs::write(path.join("fieldcam.toml"), "").map_err(Error::internal)?;
+        std::fs::write(path.join("fieldcam.toml"), config).map_err(Error::internal)?;
         Ok(Folder(path))
     }
 
@@ -136,7 +141,6 @@ fn ourselves(name: &str, folder: &Folder) -> Result<ChildSpec> {
         spec.env.push((format!("FIELDCAM_{key}"), "127.0.0.1:0".into()));
     }
     for (key, value) in [
-        ("CAMERAS__SYNTHETIC", "2"),
         // What is measured is the answer, not the guard against too many questions.
         ("AUTH__RATE_LIMIT_PER_MINUTE", "100000000"),
         ("STORAGE__DATA_DIR", &*folder.data().to_string_lossy()),

@@ -40,7 +40,8 @@ pub(super) fn answer<B>(request: &Request<B>, reached: &Reached) -> Response<Bod
              Make a token on the box:  fieldcam token --role viewer|operator|admin\n\
              Log in with it:           {{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"authenticate\",\
              \"params\":{{\"auth_token\":\"TOKEN\"}}}}\n\
-             Or from a shell:          FIELDCAM_TOKEN=TOKEN fieldcam ctl --host {authority} cameras\n"
+             Or from a shell:          FIELDCAM_TOKEN=TOKEN fieldcam ctl --host {authority} cameras\n\
+             Pictures for a page:      http://{authority}/cameras/camera0/frame.jpg and …/stream.mjpeg\n"
         ),
     )
 }

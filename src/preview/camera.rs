@@ -289,3 +289,68 @@ fn copy(buffers: &mut FramePool, data: &[u8]) -> Bytes {
     buffer.bytes_mut().extend_from_slice(data);
     Bytes::from_owner(buffers.seal(buffer))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::FrameFormat;
+
+    fn frame(sequence: u64) -> Frame {
+        Frame {
+            data: vec![sequence as u8; 100].into(),
+            format: FrameFormat::Mjpeg,
+            captured: Mono::now(),
+            sequence,
+            width: 1,
+            height: 1,
+        }
+    }
+
+    type Asks = Arc<Mutex<Vec<Duration>>>;
+
+    fn preview(answer: bool) -> (Preview, Fanout, Asks) {
+        let (fanout, asks) = (Fanout::new(), Asks::default());
+        let heard = asks.clone();
+        let ask = move |until: Mono| {
+            heard.lock().unwrap().push(until.from_now());
+            answer
+        };
+        (Preview::of_frames(fanout.clone(), Makers::new(), ask), fanout, asks)
+    }
+
+    #[tokio::test]
+    async fn whoever_looks_keeps_the_camera_for_300_s_and_says_so_now_and_then() {
+        let (preview, _fanout, asks) = preview(true);
+        (0..100).for_each(|_| preview.touch());
+        let asks = asks.lock().unwrap().clone();
+        assert_eq!(asks.len(), 1);
+        assert!(asks[0] > AUTO_CLOSE - Duration::from_secs(60) && asks[0] <= AUTO_CLOSE, "{asks:?}");
+    }
+
+    #[tokio::test]
+    async fn a_camera_that_could_not_be_told_is_told_again() {
+        let (preview, _fanout, asks) = preview(false);
+        (0..3).for_each(|_| preview.touch());
+        assert_eq!(asks.lock().unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_picture_is_copied_once_and_its_frame_let_go() {
+        let (preview, fanout, _) = preview(true);
+        assert!(preview.picture(Quality::OWN, 0).await.unwrap().is_none());
+        assert!(preview.newer_than(0, Duration::from_millis(1)).await.is_none());
+        fanout.publish(frame(7));
+        let first = preview.picture(Quality::OWN, 0).await.unwrap().unwrap();
+        let second = preview.picture(Quality::OWN, 0).await.unwrap().unwrap();
+        assert_eq!((first.number, first.jpeg.as_ptr()), (1, second.jpeg.as_ptr()));
+        assert_ne!(first.jpeg.as_ptr(), fanout.latest().unwrap().data.as_ptr());
+        assert_eq!(preview.newest().unwrap().number, 1);
+        fanout.publish(frame(8));
+        assert_eq!(preview.newer_than(1, Duration::ZERO).await.unwrap().number, 2);
+        assert_eq!(preview.picture(Quality::OWN, 1).await.unwrap().unwrap().jpeg[0], 8);
+        assert_eq!(preview.tally().copied, 2);
+        // What is no JPEG cannot be encoded anew, and is as it is.
+        let error = preview.picture(Quality(50), 0).await.unwrap_err();
+        assert!(error.message().contains("cannot be decoded"), "{error}");
+    }
+}

@@ -51,7 +51,10 @@ pub(super) struct Job {
 impl Makers {
     /// As many threads as the machine has processors, at most four.
     pub fn new() -> Self {
-        let most = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
+        Self::of(std::thread::available_parallelism().map_or(1, |n| n.get().min(4)))
+    }
+
+    fn of(most: usize) -> Self {
         Self(Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), most }))
     }
 
@@ -132,4 +135,59 @@ impl Job {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preview::cache::Cell;
+
+    fn job(original: &'static [u8]) -> (Job, Arc<Cell>) {
+        let cell = Arc::new(Cell::default());
+        let job = Job {
+            number: 1,
+            captured: Mono(1),
+            original: Bytes::from_static(original),
+            quality: 50,
+            counters: Arc::default(),
+            promise: Promise(cell.clone()),
+        };
+        (job, cell)
+    }
+
+    #[tokio::test]
+    async fn too_much_to_do_is_refused_and_told() {
+        let makers = Makers::of(0);
+        for _ in 0..QUEUE {
+            assert!(makers.submit(job(b"x").0));
+        }
+        let (late, cell) = job(b"x");
+        assert!(!makers.submit(late));
+        assert_eq!(cell.wait().await.unwrap_err(), Failure::Busy);
+    }
+
+    #[tokio::test]
+    async fn threads_come_with_the_work_and_go_after_it() {
+        let makers = Makers::of(2);
+        let cells: Vec<_> = (0..10)
+            .map(|_| {
+                let (job, cell) = job(b"not a picture");
+                assert!(makers.submit(job));
+                assert!(lock(&makers.0.state).threads <= 2);
+                cell
+            })
+            .collect();
+        for cell in cells {
+            assert_eq!(cell.wait().await.unwrap_err(), Failure::Undecodable);
+        }
+        let limit = Mono::now() + Duration::from_secs(30);
+        while lock(&makers.0.state).threads > 0 {
+            assert!(limit > Mono::now(), "a thread stays");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // And come again.
+        let (again, cell) = job(b"not a picture");
+        assert!(makers.submit(again));
+        assert_eq!(cell.wait().await.unwrap_err(), Failure::Undecodable);
+    }
 }
