@@ -7,6 +7,7 @@
 
 mod feed;
 mod matroska;
+mod nodelay;
 mod plan;
 mod process;
 mod progress;

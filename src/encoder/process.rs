@@ -16,6 +16,7 @@ use crate::supervise::{Child, ChildSpec, Exit, Group, Spawner, Stdio, drain_line
 
 use super::feed::{Feed, Shared};
 use super::matroska::MatroskaStream;
+use super::nodelay;
 use super::plan::Plan;
 use super::progress::{Progress, ProgressParser};
 use super::words::Words;
@@ -71,6 +72,8 @@ pub struct Prepared {
     child: Child,
     stream: Option<MatroskaStream>,
     words: Words,
+    /// Where it will publish, on this machine.
+    port: Option<u16>,
 }
 
 /// A running encoder. Dropping it ends it.
@@ -114,7 +117,8 @@ impl Encoder {
         child_spec.stderr = Stdio::Pipe;
         let mut child = spawner.spawn(child_spec).await?;
         let words = Words::listen(&spec.name, &spec.ffmpeg, &mut child, group);
-        Ok(Prepared { command: spec.plan.printable(), name: spec.name, child, stream, words })
+        let port = url::Url::parse(spec.publish.expose()).ok().and_then(|url| url.port());
+        Ok(Prepared { command: spec.plan.printable(), name: spec.name, child, stream, words, port })
     }
 
     /// The command as people may see it.
@@ -174,6 +178,14 @@ impl Prepared {
         let stop = group.stop().child_token();
         let pid = self.child.pid();
         let meter = frames.as_ref().map(Consumer::meter);
+        if let Some(port) = self.port {
+            // One that is not fed by us reads from MediaMTX too.
+            let sockets = if self.stream.is_some() { 1 } else { 2 };
+            let stop = stop.clone();
+            group.spawn(format!("encoder {} hurry", self.name), async move {
+                stop.run_until_cancelled(nodelay::hurry(pid, port, sockets)).await;
+            });
+        }
         let feeder = match (self.stream, self.child.stdin.take(), frames) {
             (Some(stream), Some(pipe), Some(frames)) => {
                 let feed = Feed { stream, pipe, frames, shared: shared.clone() };
