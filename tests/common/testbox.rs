@@ -192,6 +192,10 @@ impl TestBox {
         });
         let ready_after = begun.elapsed();
         if let Err(status) = ready {
+            // What it said last may still be in the pipes.
+            wait_for("its last words are read", || {
+                [&stdout, &stderr].iter().all(|lines| Arc::strong_count(lines) == 1).then_some(())
+            });
             let output = [&stdout, &stderr].map(|l| l.lock().unwrap().join("\n")).join("\n");
             return Err(Failure { status, output });
         }
@@ -362,6 +366,7 @@ impl Drop for TestBox {
     }
 }
 
+/// The lines of a stream as they come; at its end nobody but the caller holds them.
 fn collect(stream: impl Read + Send + 'static) -> Lines {
     let lines = Lines::default();
     let sink = lines.clone();
