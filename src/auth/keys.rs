@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use sha2::Sha256;
 
+use super::hs256;
 use crate::base::Secret;
 
 /// Bytes kept of a signature: 144 bits, 24 characters without padding.
@@ -27,6 +28,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn derive(secret: &Secret) -> Self {
+        hs256::install();
         let bytes = secret.expose().as_bytes();
         let root = Signer::new(bytes);
         Self {

@@ -7,6 +7,7 @@
 //! and one small table entry for each user who called within the last minute.
 
 mod bucket;
+mod hs256;
 mod keys;
 mod login;
 mod secret_file;
