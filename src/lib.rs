@@ -23,6 +23,7 @@
 //! | `pipeline` | one camera's state machine and the actor that runs it |
 //! | `health` | probes and the verdict |
 //! | `live` | live video for browsers: HLS, WebRTC signalling, the page |
+//! | `reload` | the configuration read again while the box runs |
 //! | `diag` | one archive that says what a box is and does |
 //! | `rpc` | JSON-RPC methods and sockets |
 //! | `http` | listeners, files, health pages |
@@ -51,6 +52,7 @@ pub mod notice;
 pub mod pipeline;
 pub mod preview;
 pub mod recording;
+pub mod reload;
 pub mod rpc;
 pub mod snapshot;
 pub mod store;

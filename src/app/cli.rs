@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::auth::Role;
 use crate::base::units;
-use crate::{bench, config, ctl, diag, mediamtx};
+use crate::{bench, config, ctl, diag, mediamtx, store};
 
 use super::{compose, token};
 
@@ -102,18 +102,51 @@ pub fn main() -> ExitCode {
 }
 
 fn load(arg: &ConfigArg) -> Result<config::Loaded, ExitCode> {
-    config::load(&config::Sources::of_process(arg.config.clone())).map_err(|mistakes| {
-        complain(&config::report_mistakes(&mistakes));
-        ExitCode::FAILURE
-    })
+    load_with(&mut sources(arg))
+}
+
+fn sources(arg: &ConfigArg) -> config::Sources {
+    config::Sources::of_process(arg.config.clone())
+}
+
+/// Loads twice where settings were made over the API: the first time tells where they are kept.
+fn load_with(sources: &mut config::Sources) -> Result<config::Loaded, ExitCode> {
+    let load = |sources: &config::Sources| {
+        config::load(sources).map_err(|mistakes| {
+            complain(&config::report_mistakes(&mistakes));
+            ExitCode::FAILURE
+        })
+    };
+    let files = load(sources)?;
+    sources.api = store::api_settings_of(&files.settings.storage.data_dir.join("fieldcam.db"));
+    if sources.api.is_empty() {
+        return Ok(files);
+    }
+    match config::load(sources) {
+        Ok(all) => {
+            for path in &all.ignored {
+                complain(&format!(
+                    "{path}: what was set over the API does not fit this version and is ignored"
+                ));
+            }
+            Ok(all)
+        }
+        Err(_) => {
+            // Right alone but not with the files, which somebody can correct and which win then.
+            complain("settings made over the API do not go with the files and are ignored");
+            sources.api.clear();
+            Ok(files)
+        }
+    }
 }
 
 fn run(arg: &ConfigArg) -> ExitCode {
-    let loaded = match load(arg) {
+    let mut sources = sources(arg);
+    let loaded = match load_with(&mut sources) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    with_runtime(compose::run(loaded.settings))
+    with_runtime(compose::run(loaded.settings, sources))
 }
 
 fn check_config(arg: &ConfigArg) -> ExitCode {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Auth;
 use crate::base::{CameraId, Clock, Error, Mono, Result};
-use crate::config::{self, Settings};
+use crate::config::{self, Settings, Sources};
 use crate::footage::{Footage, FootageOptions};
 use crate::health::Health;
 use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
@@ -18,6 +18,7 @@ use crate::notice::{Fact, Notices};
 use crate::pipeline::{self, Parts};
 use crate::preview::Makers;
 use crate::recording::{Recordings, RecordingsOptions};
+use crate::reload::Reloader;
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
 use crate::supervise::{Phases, Program, Spawner, systemd};
@@ -31,20 +32,23 @@ use super::endpoints::EndpointsFile;
 const STOP_BUDGET: Duration = Duration::from_secs(10);
 
 /// Runs the box until a signal stops it.
-pub async fn run(settings: Settings) -> Result<()> {
+pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
     let started = Mono::now();
     log::start(&settings)?;
     let mut signals = Signals::new()?;
     let mut phases = Phases::default();
     let up = tokio::select! {
-        up = start(&settings, &mut phases, started) => up,
+        up = start(&settings, sources, &mut phases, started) => up.map(Some),
         name = signals.next() => {
             tracing::info!("{name} while starting");
-            Ok(())
+            Ok(None)
         }
     };
-    if up.is_ok() {
-        let name = signals.next().await;
+    if let Ok(reloader) = &up {
+        let name = match reloader {
+            Some(reloader) => signals.next_stop(reloader).await,
+            None => signals.next().await,
+        };
         tracing::info!("{name}: stopping; a second signal stops at once");
     }
     systemd::stopping();
@@ -60,10 +64,15 @@ pub async fn run(settings: Settings) -> Result<()> {
     for survivor in survivors {
         tracing::error!("still running at the end: {} ({})", survivor.task, survivor.phase);
     }
-    up
+    up.map(drop)
 }
 
-async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Result<()> {
+async fn start(
+    settings: &Settings,
+    sources: Sources,
+    phases: &mut Phases,
+    started: Mono,
+) -> Result<Reloader> {
     config::check_data_dir(&settings.storage.data_dir)?;
     let data = DataDir::open(&settings.storage.data_dir)?;
     // In the order in which they stop.
@@ -129,9 +138,12 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
         store,
         notices: notices.clone(),
         clock: clock.clone(),
+        media_dir: data.media(),
         ffmpeg,
     };
     let cameras = pipeline::start(roster, &parts)?;
+    let reloader =
+        Reloader::new(sources, settings.clone(), parts.store.clone(), cameras.clone(), recordings.clone());
     let connections = settings.server.max_connections;
     let disk = data.disk();
     let health =
@@ -145,6 +157,7 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
         snapshots,
         mediamtx: mediamtx.clone(),
         health: health.clone(),
+        reloader: reloader.clone(),
         notices,
         clock,
     };
@@ -176,7 +189,7 @@ async fn start(settings: &Settings, phases: &mut Phases, started: Mono) -> Resul
     background.spawn("data directory", hold(data, stop));
     announced.send(Fact::Startup);
     announce(&endpoints, started);
-    Ok(())
+    Ok(reloader)
 }
 
 async fn hold(data: DataDir, stop: CancellationToken) {
@@ -235,12 +248,32 @@ impl Gate for StreamGate {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(Error::internal);
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        let (interrupt, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, hang_up: listen(SignalKind::hangup())? })
+    }
+
+    /// The next signal that ends the program; SIGHUP reads the configuration again meanwhile.
+    async fn next_stop(&mut self, reloader: &Reloader) -> &'static str {
+        loop {
+            let hung_up = tokio::select! {
+                biased;
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.hang_up.recv() => reloader.reload(false),
+            };
+            systemd::reloading();
+            // Its outcome is in the log; an error that is none of the operator's is worth saying again.
+            if let Err(error) = hung_up.await {
+                tracing::error!("SIGHUP: {}", error.chain());
+            }
+            systemd::reloaded();
+        }
     }
 
     async fn next(&mut self) -> &'static str {

@@ -26,6 +26,7 @@ impl DataDir {
             ("recordings", 0o755),
             ("snapshots", 0o755),
             ("quarantine", 0o755),
+            ("media", 0o755),
             ("secrets", 0o700),
             ("run", 0o755),
         ] {
@@ -43,6 +44,11 @@ impl DataDir {
     /// The disk it is on, for everything that is written while the box runs.
     pub fn disk(&self) -> &DataDisk {
         &self.disk
+    }
+
+    /// `media`, for file cameras.
+    pub fn media(&self) -> PathBuf {
+        self.root.join("media")
     }
 
     /// `run`.

@@ -6,4 +6,4 @@
 
 mod roster;
 
-pub use roster::{CameraDef, Gone, Roster, roster};
+pub use roster::{CameraDef, Gone, Roster, Wanted, roster, wanted};

@@ -10,7 +10,7 @@ const STAND_INS: u32 = 2;
 const AUTOMATIC: &str = "test:auto/";
 
 /// A camera of this box.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CameraDef {
     /// Its lasting number.
     pub id: CameraId,
@@ -59,23 +59,11 @@ pub struct Roster {
 /// Fails when the database does, or when a section's `id` belongs to another camera already.
 pub async fn roster(settings: &Settings, store: &Store) -> Result<Roster> {
     let mut cameras = Vec::new();
-    for (identity, section) in wanted(settings) {
-        let id = store.camera_number(&identity, section.id).await?;
-        let name = section.name.clone().unwrap_or_else(|| default_name(&section.source, id));
-        store.set_camera_name(id, &name).await?;
-        cameras.push(CameraDef {
-            id,
-            name,
-            source: section.source,
-            width: section.resolution.width,
-            height: section.resolution.height,
-            fps: section.fps,
-            encoder: section.encoder,
-            keep_warm: section.keep_warm,
-            audio: section.audio,
-            strip_audio: false,
-            identity,
-        });
+    for want in wanted(settings) {
+        let id = store.camera_number(&want.identity, want.section.id).await?;
+        let def = want.define(id, false);
+        store.set_camera_name(id, &def.name).await?;
+        cameras.push(def);
     }
     let mut gone = Vec::new();
     for row in store.cameras().await? {
@@ -90,9 +78,47 @@ pub async fn roster(settings: &Settings, store: &Store) -> Result<Roster> {
     Ok(Roster { cameras, gone })
 }
 
-/// Identity and section of every camera there should be, configured ones first.
-fn wanted(settings: &Settings) -> Vec<(String, CameraSection)> {
-    let mut all: Vec<_> = settings.camera.iter().map(|s| (s.source.identity(), s.clone())).collect();
+/// A camera that there should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// What makes it the same camera again.
+    pub identity: String,
+    /// Its settings.
+    pub section: CameraSection,
+}
+
+impl Wanted {
+    /// The camera, once its number is known.
+    pub fn define(&self, id: CameraId, strip_audio: bool) -> CameraDef {
+        let section = self.section.clone();
+        CameraDef {
+            id,
+            identity: self.identity.clone(),
+            name: section.name.unwrap_or_else(|| default_name(&section.source, id)),
+            source: section.source,
+            width: section.resolution.width,
+            height: section.resolution.height,
+            fps: section.fps,
+            encoder: section.encoder,
+            keep_warm: section.keep_warm,
+            audio: section.audio,
+            strip_audio,
+        }
+    }
+}
+
+impl CameraDef {
+    /// Whether what runs as `old` has to start again to be this; a name and a habit do without.
+    pub fn needs_restart_from(&self, old: &CameraDef) -> bool {
+        let like_old = CameraDef { name: old.name.clone(), keep_warm: old.keep_warm, ..self.clone() };
+        like_old != *old
+    }
+}
+
+/// Every camera there should be, configured ones first.
+pub fn wanted(settings: &Settings) -> Vec<Wanted> {
+    let configured = |s: &CameraSection| Wanted { identity: s.source.identity(), section: s.clone() };
+    let mut all: Vec<_> = settings.camera.iter().map(configured).collect();
     let synthetic = match settings.cameras.synthetic {
         Synthetic::Count(n) => n,
         Synthetic::Auto if all.is_empty() => STAND_INS,
@@ -109,7 +135,7 @@ fn wanted(settings: &Settings) -> Vec<(String, CameraSection)> {
             keep_warm: settings.cameras.keep_warm,
             audio: false,
         };
-        all.push((format!("{AUTOMATIC}{slot}"), section));
+        all.push(Wanted { identity: format!("{AUTOMATIC}{slot}"), section });
     }
     all
 }
@@ -118,5 +144,6 @@ fn default_name(source: &SourceSpec, id: CameraId) -> String {
     match source {
         SourceSpec::Test(_) => format!("Test camera {}", id.0),
         SourceSpec::Rtsp(url) => format!("Network camera {}", url.host()),
+        SourceSpec::File(file) => format!("File {}", file.stem()),
     }
 }

@@ -9,10 +9,12 @@ mod fanout;
 mod frame;
 mod mpjpeg;
 mod pattern;
+mod source_plan;
 mod test_source;
 
 pub use fanout::{Consumer, ConsumerCounters, ConsumerMeter, Fanout, FanoutCounters};
 pub use frame::{Frame, FrameBuffer, FrameBytes, FrameFormat, FramePool};
 pub use mpjpeg::{MpjpegParser, Part};
 pub use pattern::TestPlan;
+pub use source_plan::{FilePlan, SourcePlan};
 pub use test_source::{SourceEvent, TestSource};

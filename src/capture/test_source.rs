@@ -1,4 +1,4 @@
-//! A synthetic camera: FFmpeg draws, we read its pictures off a pipe.
+//! A synthetic camera, or a file as one: FFmpeg draws or plays, we read its pictures off a pipe.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::supervise::{Child, ChildSpec, Exit, FirstWords, Group, Spawner, Stdio
 use super::fanout::Fanout;
 use super::frame::{Frame, FrameFormat, FramePool};
 use super::mpjpeg::MpjpegParser;
-use super::pattern::TestPlan;
+use super::source_plan::SourcePlan;
 
 /// Buffers a source may have in use: the consumers' queues and what each is working on.
 const BUFFERS: usize = 48;
@@ -57,13 +57,14 @@ impl TestSource {
     /// else an event.
     pub async fn start(
         name: &str,
-        plan: TestPlan,
+        plan: impl Into<SourcePlan>,
         ffmpeg: &Path,
         spawner: &Spawner,
         group: &Group,
         fanout: Fanout,
         events: mpsc::Sender<SourceEvent>,
     ) -> Result<Self> {
+        let plan = plan.into();
         plan.check()?;
         let stop = group.stop().child_token();
         let runner = Runner {
@@ -104,7 +105,7 @@ impl Drop for TestSource {
 
 struct Runner {
     name: String,
-    plan: TestPlan,
+    plan: SourcePlan,
     ffmpeg: std::path::PathBuf,
     spawner: Spawner,
     group: Group,
@@ -158,6 +159,7 @@ impl Runner {
         });
         let mut pipe = child.stdout.take().expect("the source's output is piped");
         let mut parser = MpjpegParser::new(FramePool::new(BUFFERS));
+        let (width, height) = self.plan.size();
         let mut chunk = vec![0u8; 64 << 10];
         let mut sequence = 0u64;
         let mut captured = Mono::default();
@@ -192,8 +194,8 @@ impl Runner {
                     format: FrameFormat::Mjpeg,
                     captured,
                     sequence,
-                    width: self.plan.width,
-                    height: self.plan.height,
+                    width,
+                    height,
                 });
                 sequence += 1;
             });
@@ -246,6 +248,7 @@ fn is_about_text(words: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::TestPlan;
     use crate::supervise::Phases;
 
     fn plan(fps: u32) -> TestPlan {

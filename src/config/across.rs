@@ -11,6 +11,8 @@ use super::source::SourceSpec;
 pub(super) fn idle_keys(source: &SourceSpec) -> &'static [&'static str] {
     match source {
         SourceSpec::Test(_) => &["audio"],
+        // It comes at its own rate.
+        SourceSpec::File(_) => &["audio", "fps"],
         // The camera decides its own picture, and stays connected anyway.
         SourceSpec::Rtsp(_) => &["resolution", "fps", "encoder", "keep_warm"],
     }

@@ -17,6 +17,9 @@ use super::rule::Shape;
 /// How cameras are given in the environment.
 const CAMERA_VARIABLE: &str = "FIELDCAM_CAMERA='[{source = \"test:testsrc2\"}, …]'";
 
+/// Settings that the API cannot make.
+const OUTSIDE: [&str; 2] = ["storage.data_dir", "auth.jwt_secret"];
+
 /// More is no configuration but a mistaken path.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -101,6 +104,25 @@ impl Layer {
         let origins = walk.origins;
         let (name, whole) = (path.display().to_string(), Origin::file(path, None));
         Ok(Self { name, values, origins, whole, adds_cameras: true })
+    }
+
+    /// Settings made over the API. What no longer fits (the box was updated, or went back) is left out
+    /// and said in `ignored`: nobody could correct it in a file.
+    pub fn api(pairs: &[(String, String)], keys: &[Key], ignored: &mut Vec<String>) -> Self {
+        let (mut values, mut origins) = (Dict::new(), BTreeMap::new());
+        for (path, text) in pairs {
+            // The first says where the database is; the others would be lost with it.
+            let here = |k: &&Key| k.path() == *path && k.section != "camera" && !OUTSIDE.contains(&&**path);
+            let value = toml_value(text);
+            match (keys.iter().find(here), value) {
+                (Some(key), Some(value)) if (key.check)(&value).is_ok() => {
+                    insert(&mut values, key.section, key.name, value);
+                    origins.insert(key.path(), Origin::Api);
+                }
+                _ => ignored.push(path.clone()),
+            }
+        }
+        Self { name: "API".into(), values, origins, whole: Origin::Api, adds_cameras: false }
     }
 
     /// The variables named `FIELDCAM_SECTION__KEY`; others of the prefix are not configuration.

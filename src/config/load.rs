@@ -25,6 +25,8 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// The file when `--config` is not given; tests name another.
     pub usual_file: Option<PathBuf>,
+    /// Settings made over the API: path of the key, value as TOML writes it.
+    pub api: Vec<(String, String)>,
     /// The environment.
     pub environment: Vec<(OsString, OsString)>,
     /// Where relative paths in the environment start.
@@ -37,6 +39,7 @@ impl Sources {
         Self {
             file,
             usual_file: Some(USUAL_FILE.into()),
+            api: Vec::new(),
             environment: std::env::vars_os().collect(),
             working_dir: std::env::current_dir().ok(),
         }
@@ -52,6 +55,8 @@ pub struct Loaded {
     pub entries: Vec<Entry>,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
+    /// Settings made over the API that do not fit this version.
+    pub ignored: Vec<String>,
 }
 
 /// Loads and checks everything.
@@ -115,7 +120,8 @@ fn finish(files: Vec<Layer>, sources: &Sources, mut mistakes: Vec<Mistake>) -> R
     let mut layers = vec![Layer::defaults(&keys)];
     let names = files.iter().map(|l| PathBuf::from(&l.name)).collect();
     layers.extend(files);
-    // Settings made over the API go here, as one more layer.
+    let mut ignored = Vec::new();
+    layers.push(Layer::api(&sources.api, &keys, &mut ignored));
     let working_dir = sources.working_dir.as_deref();
     layers.push(Layer::environment(&sources.environment, working_dir, &keys, &mut mistakes));
     for layer in &mut layers[1..] {
@@ -132,7 +138,7 @@ fn finish(files: Vec<Layer>, sources: &Sources, mut mistakes: Vec<Mistake>) -> R
         mistakes.extend(found);
     }
     match read {
-        Some(settings) if mistakes.is_empty() => Ok(Loaded { settings, entries, files: names }),
+        Some(settings) if mistakes.is_empty() => Ok(Loaded { settings, entries, files: names, ignored }),
         _ => Err(Mistakes::new(mistakes)),
     }
 }

@@ -20,6 +20,8 @@ pub enum Origin {
         /// Column.
         column: Option<usize>,
     },
+    /// A setting made over the API, kept in the database.
+    Api,
     /// An environment variable.
     Variable(String),
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => f.write_str("default"),
+            Origin::Api => f.write_str("set over the API"),
             Origin::File { path, line, column } => {
                 write!(f, "{}", path.display())?;
                 for place in [line, column].into_iter().flatten() {
@@ -66,6 +69,19 @@ pub struct Mistake {
     pub what: String,
     /// What to do.
     pub hint: String,
+}
+
+impl Mistake {
+    /// As it is printed, with the file's name instead of its path.
+    pub fn without_folder(&self) -> String {
+        let mut mistake = self.clone();
+        if let Origin::File { path, .. } = &mut mistake.origin
+            && let Some(name) = path.file_name()
+        {
+            *path = Path::new(name).into();
+        }
+        mistake.to_string()
+    }
 }
 
 impl fmt::Display for Mistake {

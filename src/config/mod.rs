@@ -32,7 +32,7 @@ pub use settings::{
     Auth, CameraSection, Cameras, Ffmpeg, Health, Log, MediaMtx, Recording, Resolution, Server, Settings,
     Storage, Synthetic, keys,
 };
-pub use source::{PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials};
+pub use source::{FilePath, PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials};
 
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,10 @@ name = "North gate"
 audio = true
 
 [[camera]]
+source = "file:demo/yard.mp4"  # a video file below media/ in the data directory, as if it were live
+resolution = "1280x720"
+
+[[camera]]
 source = "test:testsrc2"  # a test camera
 id = "camera3"
 resolution = "1920x1080"

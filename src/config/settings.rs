@@ -44,6 +44,12 @@ macro_rules! section {
                 names
             }
 
+            /// Takes the keys that a reload puts into force.
+            #[allow(clippy::allow_attributes, unused_variables, reason = "sections without a live key")]
+            pub fn take_live(&mut self, new: &Self) {
+                $( section!(@take $($live)? self, new, $key); )*
+            }
+
             /// Reads every key, so that every mistake is found, before giving up.
             pub(super) fn read(scope: &mut Scope<'_>) -> Option<Self> {
                 $( let $key = scope.take::<$t>(stringify!($key), &$rule, $about); )*
@@ -51,6 +57,8 @@ macro_rules! section {
             }
         }
     };
+    (@take live $old:ident, $new:ident, $key:ident) => { $old.$key = $new.$key.clone(); };
+    (@take $old:ident, $new:ident, $key:ident) => {};
     (@live live) => { true };
     (@live) => { false };
 }
@@ -215,6 +223,12 @@ macro_rules! settings {
         }
 
         impl Settings {
+            /// Takes from `new` what a reload puts into force.
+            pub fn take_live(&mut self, new: &Self) {
+                $( self.$section.take_live(&new.$section); )*
+                self.camera = new.camera.clone();
+            }
+
             /// Path of each key whose value differs from that in `other`, cameras left out.
             pub fn differing(&self, other: &Self) -> Vec<String> {
                 let mut paths = Vec::new();

@@ -1,6 +1,7 @@
 //! Camera sources: the grammar of `camera.source`, and addresses shown without their credentials.
 
 use std::fmt;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use url::Url;
@@ -14,7 +15,7 @@ pub const PATTERNS: [&str; 6] =
 
 /// What `camera.source` may be, for people.
 pub(super) const EXPECTS: &str =
-    "\"rtsp://USER:PASSWORD@HOST/PATH\", \"rtsps://…\" or \"test:PATTERN\" in quotes";
+    "\"rtsp://USER:PASSWORD@HOST/PATH\", \"rtsps://…\", \"test:PATTERN\" or \"file:PATH\" in quotes";
 
 /// Where a camera's pictures come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum SourceSpec {
     Test(TestPattern),
     /// A network camera.
     Rtsp(RtspUrl),
+    /// A video file, played over and over as if it were live.
+    File(FilePath),
 }
 
 impl SourceSpec {
@@ -31,6 +34,7 @@ impl SourceSpec {
         match self {
             SourceSpec::Test(pattern) => pattern.to_string(),
             SourceSpec::Rtsp(url) => url.identity(),
+            SourceSpec::File(file) => file.to_string(),
         }
     }
 }
@@ -41,7 +45,30 @@ impl fmt::Display for SourceSpec {
         match self {
             SourceSpec::Test(pattern) => pattern.fmt(f),
             SourceSpec::Rtsp(url) => url.fmt(f),
+            SourceSpec::File(file) => file.fmt(f),
         }
+    }
+}
+
+/// `file:PATH`: absolute, or below `media/` in the data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePath(PathBuf);
+
+impl FilePath {
+    /// Where it is, with `media` as the folder that relative paths start from.
+    pub fn within(&self, media: &Path) -> PathBuf {
+        media.join(&self.0)
+    }
+
+    /// Its name without folder and ending, for people.
+    pub fn stem(&self) -> String {
+        self.0.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "file:{}", self.0.display())
     }
 }
 
@@ -124,10 +151,27 @@ impl FromStr for SourceSpec {
         let scheme = text.split(':').next().unwrap_or_default();
         match scheme {
             "test" => parse_pattern(&text["test:".len().min(text.len())..]).map(SourceSpec::Test),
+            "file" => parse_file(&text["file:".len().min(text.len())..]).map(SourceSpec::File),
             "rtsp" | "rtsps" => parse_rtsp(text).map(SourceSpec::Rtsp),
-            _ => Err("starts with none of rtsp:, rtsps: and test:".into()),
+            _ => Err("starts with none of rtsp:, rtsps:, test: and file:".into()),
         }
     }
+}
+
+fn parse_file(text: &str) -> Result<FilePath, String> {
+    if text.is_empty() || text.ends_with('/') {
+        return Err("names no file".into());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("has a control character in its path".into());
+    }
+    let path = Path::new(text);
+    if path.components().any(|part| matches!(part, Component::ParentDir)) {
+        return Err("has '..' in its path".into());
+    }
+    // `file:///x`, `file:./x` and doubled slashes are the same file, and so the same camera.
+    let plain: PathBuf = path.components().filter(|part| !matches!(part, Component::CurDir)).collect();
+    if plain.file_name().is_none() { Err("names no file".into()) } else { Ok(FilePath(plain)) }
 }
 
 fn parse_pattern(text: &str) -> Result<TestPattern, String> {

@@ -78,6 +78,12 @@ pub enum CtlCommand {
         /// Id or name of a camera
         camera: String,
     },
+    /// Read the box's configuration again (on the box itself)
+    Reload {
+        /// Interrupt recordings where the new configuration asks for it
+        #[arg(long)]
+        force: bool,
+    },
     /// Call any method of the API
     Call {
         /// Method name, such as get_camera_list

@@ -42,6 +42,7 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
         }
         CtlCommand::Recordings { limit, offset } => recordings(link, limit, offset, json).await,
         CtlCommand::Get { name, output } => record::get(link, &name, output.as_deref(), json).await,
+        CtlCommand::Reload { force } => reload(link, force, json).await,
         CtlCommand::Stream { camera } => stream(link, &camera, json).await,
         CtlCommand::Call { method, params } => {
             let result = link.call(&method, params).await?;
@@ -50,6 +51,38 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
             Ok(())
         }
     }
+}
+
+async fn reload(link: &mut Link, force: bool, json: bool) -> Result<()> {
+    let answer = link.call("reload_config", Some(json!({ "force": force }))).await;
+    let raw = answer.inspect_err(|error| {
+        for mistake in error.data().get("mistakes").and_then(Value::as_array).into_iter().flatten() {
+            screen::remark(mistake.as_str().unwrap_or_default());
+        }
+    })?;
+    if json {
+        screen::line(raw.get());
+        return Ok(());
+    }
+    let report: Value = read(&raw)?;
+    let list = |name: &str| {
+        let items = report[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+        items.collect::<Vec<_>>().join(", ")
+    };
+    for (name, words) in [
+        ("added", "added"),
+        ("changed", "changed"),
+        ("removed", "removed"),
+        ("unchanged", "unchanged"),
+        ("settings", "settings"),
+        ("needs_restart", "needs a restart"),
+    ] {
+        let items = list(name);
+        if !items.is_empty() {
+            screen::line(&format!("{words:<15}  {items}"));
+        }
+    }
+    Ok(())
 }
 
 /// The id of the camera that a person means: an id, or a name as `cameras` shows it.

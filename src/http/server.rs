@@ -258,7 +258,8 @@ async fn dispatch(
     Ends { local, peer, terms }: Ends<'_>,
     wish: &Wish,
 ) -> Response<Body> {
-    let reached = Reached { port: host.port.unwrap_or(local.port()), host: host.host };
+    let near = peer.ip().to_canonical().is_loopback() || peer.ip() == local.ip();
+    let reached = Reached { port: host.port.unwrap_or(local.port()), host: host.host, near };
     match request.uri().path() {
         "/ws" => match handshake::answer(&request) {
             Ok(response) => {

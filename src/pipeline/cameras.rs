@@ -1,10 +1,11 @@
 //! The handle through which the rest of the program sees and drives the cameras.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::base::{CameraId, Error, Mono, Result};
 use crate::camera::{CameraDef, Gone};
@@ -12,8 +13,10 @@ use crate::mediamtx::MediaMtx;
 use crate::preview::Preview;
 use crate::recording::{self, CameraFacts, Recordings, StartRecording};
 use crate::snapshot::SnapshotInfo;
+use crate::supervise::Group;
 use crate::supervise::Program;
 
+use super::Parts;
 use super::still::Stills;
 use super::view::{
     CameraStatus, CameraView, FfmpegState, StreamPhase, StreamStarted, StreamStopped, Validation,
@@ -23,7 +26,7 @@ use super::view::{
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What a caller tells a camera's actor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Order {
     /// start_streaming or a reader at an idle path.
     Open,
@@ -31,11 +34,17 @@ pub(super) enum Order {
     Close,
     /// A still is wanted, or somebody looks: deliver frames until then.
     Peek(Mono),
+    /// Its name, and whether its encoder is kept warm, as configured now.
+    Settle(Arc<str>, bool),
 }
 
 /// One running actor, as the handle knows it.
 pub(super) struct Member {
-    pub def: CameraDef,
+    /// As configured now.
+    pub def: Mutex<CameraDef>,
+    /// Everything that runs for this camera, and the actor in it.
+    pub group: Group,
+    pub task: Mutex<Option<JoinHandle<()>>>,
     pub orders: mpsc::Sender<Order>,
     pub view: watch::Receiver<CameraView>,
     pub stills: Stills,
@@ -47,16 +56,24 @@ pub(super) struct Member {
 /// All cameras. Clones are the same cameras.
 #[derive(Clone)]
 pub struct Cameras {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
-    pub members: BTreeMap<CameraId, Member>,
-    pub gone: Vec<Gone>,
+    pub lineup: RwLock<Lineup>,
+    /// For those that come later.
+    pub parts: Parts,
     pub mediamtx: MediaMtx,
     pub recordings: Recordings,
     pub clock: crate::base::Clock,
     pub ffmpeg: Program,
+}
+
+/// Which cameras there are now.
+#[derive(Clone)]
+pub(super) struct Lineup {
+    pub members: BTreeMap<CameraId, Arc<Member>>,
+    pub gone: Vec<Gone>,
 }
 
 /// What clients read when a camera needs FFmpeg and there is none.
@@ -69,17 +86,19 @@ impl Cameras {
 
     /// Every camera by number, those that are gone included. Never waits.
     pub fn list(&self) -> Vec<CameraView> {
-        let mut all: Vec<_> = self.inner.members.values().map(|m| self.view_of(m)).collect();
-        all.extend(self.inner.gone.iter().map(gone_view));
+        let lineup = self.lineup();
+        let mut all: Vec<_> = lineup.members.values().map(|m| self.view_of(m)).collect();
+        all.extend(lineup.gone.iter().map(gone_view));
         all.sort_by_key(|c| c.id);
         all
     }
 
     /// One camera.
     pub fn get(&self, id: CameraId) -> Result<CameraView> {
-        match self.inner.members.get(&id) {
+        let lineup = self.lineup();
+        match lineup.members.get(&id) {
             Some(member) => Ok(self.view_of(member)),
-            None => self.inner.gone.iter().find(|g| g.id == id).map(gone_view).ok_or_else(|| unknown(id)),
+            None => lineup.gone.iter().find(|g| g.id == id).map(gone_view).ok_or_else(|| unknown(id)),
         }
     }
 
@@ -87,7 +106,7 @@ impl Cameras {
     pub fn ffmpeg(&self) -> FfmpegState {
         if self.inner.ffmpeg.is_there() {
             FfmpegState::There
-        } else if self.inner.members.values().any(|m| m.view.borrow().needs_ffmpeg) {
+        } else if self.lineup().members.values().any(|m| m.view.borrow().needs_ffmpeg) {
             FfmpegState::Needed
         } else {
             FfmpegState::Missing
@@ -99,8 +118,8 @@ impl Cameras {
     /// Fails with `InvalidState` when the camera is away and `DependencyFailed` when it does not come up in 8 s.
     pub async fn start_streaming(&self, id: CameraId) -> Result<StreamStarted> {
         let member = self.connected(id)?;
-        self.can_encode(member)?;
-        self.order(member, Order::Open).await?;
+        self.can_encode(&member)?;
+        self.order(&member, Order::Open).await?;
         let mut view = member.view.clone();
         let up = tokio::time::timeout(PATIENCE, view.wait_for(|v| v.stream.ready)).await;
         let Ok(Ok(view)) = up else {
@@ -121,14 +140,14 @@ impl Cameras {
     /// Fails with `InvalidState` when it is not running.
     pub async fn stop_streaming(&self, id: CameraId) -> Result<StreamStopped> {
         let member = self.member(id)?;
-        let before = self.view_of(member);
+        let before = self.view_of(&member);
         if before.stream.phase == StreamPhase::Inactive {
             let phase = before.stream.phase.word();
             return Err(Error::state(format!("{id} is not streaming"), phase, &["ACTIVE", "STARTING"])
                 .with("suggestion", "start it with start_streaming"));
         }
         let stream_continues = before.recording || before.stream.readers > 0 || member.keeps_running();
-        self.order(member, Order::Close).await?;
+        self.order(&member, Order::Close).await?;
         if !stream_continues {
             let mut view = member.view.clone();
             let down = view.wait_for(|v| !v.stream.ready);
@@ -153,8 +172,8 @@ impl Cameras {
         if member.stills.needs_ffmpeg() && !self.inner.ffmpeg.is_there() {
             return Err(no_ffmpeg());
         }
-        self.can_encode(member)?;
-        let peek = self.order(member, Order::Peek(Mono::now() + PATIENCE));
+        self.can_encode(&member)?;
+        let peek = self.order(&member, Order::Peek(Mono::now() + PATIENCE));
         member.stills.take(peek, id, filename).await
     }
 
@@ -173,13 +192,13 @@ impl Cameras {
         format: recording::Format,
     ) -> Result<recording::Started> {
         let member = self.connected(id)?;
-        self.can_encode(member)?;
+        self.can_encode(&member)?;
         let view = member.view.borrow().clone();
-        let def = &member.def;
+        let def = member.def();
         let camera = CameraFacts {
             id,
-            identity: def.identity.clone(),
-            name: def.name.clone(),
+            identity: def.identity,
+            name: def.name,
             width: view.width,
             height: view.height,
         };
@@ -188,38 +207,48 @@ impl Cameras {
 
     /// Stops the running recording and answers with what the file really holds.
     pub async fn stop_recording(&self, id: CameraId) -> Result<recording::Finished> {
-        if !self.inner.members.contains_key(&id) && !self.inner.gone.iter().any(|g| g.id == id) {
-            return Err(unknown(id));
-        }
+        self.get(id)?;
         self.inner.recordings.stop(id).await
     }
 
     /// A reader waits at an idle path (MediaMTX's hook).
     pub(super) async fn wake(&self, path: &str) {
         if let Ok(id) = path.parse::<CameraId>()
-            && let Some(member) = self.inner.members.get(&id)
-            && self.order(member, Order::Open).await.is_err()
+            && let Ok(member) = self.member(id)
+            && self.order(&member, Order::Open).await.is_err()
         {
             tracing::debug!(camera = %id, "woken while stopping");
         }
     }
 
-    fn member(&self, id: CameraId) -> Result<&Member> {
-        self.inner.members.get(&id).ok_or_else(|| {
-            if self.inner.gone.iter().any(|g| g.id == id) { away(id, None) } else { unknown(id) }
-        })
+    pub(super) fn change(&self, change: impl FnOnce(&mut Lineup)) {
+        change(&mut self.inner.lineup.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn connected(&self, id: CameraId) -> Result<&Member> {
+    pub(super) fn lineup(&self) -> RwLockReadGuard<'_, Lineup> {
+        self.inner.lineup.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn member(&self, id: CameraId) -> Result<Arc<Member>> {
+        let lineup = self.lineup();
+        lineup
+            .members
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| if lineup.gone.iter().any(|g| g.id == id) { away(id, None) } else { unknown(id) })
+    }
+
+    fn connected(&self, id: CameraId) -> Result<Arc<Member>> {
         let member = self.member(id)?;
-        let view = member.view.borrow();
-        match view.status {
-            CameraStatus::Disconnected => Err(away(id, view.problem.as_deref())),
+        let away = {
+            let view = member.view.borrow();
             // One that fails may work by the time it is tried again.
-            CameraStatus::Connected | CameraStatus::Error => {
-                drop(view);
-                Ok(member)
-            }
+            let away = view.status == CameraStatus::Disconnected;
+            away.then(|| self::away(id, view.problem.as_deref()))
+        };
+        match away {
+            Some(error) => Err(error),
+            None => Ok(member),
         }
     }
 
@@ -230,7 +259,7 @@ impl Cameras {
         if wants && !self.inner.ffmpeg.is_there() { Err(no_ffmpeg()) } else { Ok(()) }
     }
 
-    async fn order(&self, member: &Member, order: Order) -> Result<()> {
+    pub(super) async fn order(&self, member: &Member, order: Order) -> Result<()> {
         let stopping = || Error::dependency("camera", "the box is stopping");
         member.orders.send(order).await.map_err(|_| stopping())
     }
@@ -249,7 +278,12 @@ impl Cameras {
 
 impl Member {
     fn keeps_running(&self) -> bool {
-        self.def.keep_warm || self.command.is_empty()
+        self.def().keep_warm || self.command.is_empty()
+    }
+
+    /// As configured now.
+    pub fn def(&self) -> CameraDef {
+        self.def.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

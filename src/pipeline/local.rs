@@ -45,6 +45,8 @@ pub enum Event {
     EncoderUp(u64),
     /// The encoder of this run ended.
     EncoderDown(u64),
+    /// Its encoder runs without anybody asking, or no longer.
+    KeepWarm(bool),
     /// Time passed.
     Tick,
     /// The program stops.
@@ -254,6 +256,7 @@ impl Local {
             Event::SourceSilent(run) => self.source.condemn(run),
             Event::EncoderUp(run) => self.encoder.up(now, run),
             Event::EncoderDown(run) => self.encoder.down(now, run),
+            Event::KeepWarm(on) => self.keep_warm = on,
             Event::Tick => {}
             Event::Stop => self.stopped = true,
         }

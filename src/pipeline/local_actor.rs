@@ -3,6 +3,7 @@
 mod view;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::base::Mono;
 use crate::camera::CameraDef;
-use crate::capture::{Fanout, SourceEvent, TestPlan, TestSource};
+use crate::capture::{Fanout, SourceEvent, SourcePlan, TestSource};
 use crate::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec, Prepared};
 use crate::recording::GapCause;
 
@@ -22,13 +23,17 @@ use super::shown::Shown;
 
 /// How often readers are counted while a stream runs.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
+/// How often a file camera looks for its file.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) use view::first_view;
 
 /// The actor of one camera in the frame path.
 pub(super) struct LocalActor {
     pub def: CameraDef,
-    pub source_plan: TestPlan,
+    pub source_plan: SourcePlan,
+    /// The file that it plays, for a camera of that kind.
+    pub file: Option<PathBuf>,
     pub encoder_plan: EncodePlan,
     pub parts: Parts,
     pub machine: Local,
@@ -46,6 +51,8 @@ pub(super) struct Children {
     /// An FFmpeg that is loaded and waits: most of a cold start is over before anybody asks.
     spare: Option<Prepared>,
     ready: Option<PathWatch>,
+    /// Its file is not there.
+    absent: bool,
     problem: Option<String>,
     started_us: Option<i64>,
     frames: u64,
@@ -65,6 +72,8 @@ enum News {
     Server(bool),
     Wanted(bool),
     Count,
+    /// The file is looked for.
+    Look,
     /// FFmpeg came or went.
     Ffmpeg,
     Tick,
@@ -79,7 +88,10 @@ impl LocalActor {
         let mut count = tokio::time::interval(COUNT_EVERY);
         count.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ffmpeg = self.parts.ffmpeg.clone();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = false;
+        self.look_for_file().await;
         let running = server.borrow_and_update().running;
         self.take(Event::Server(running)).await;
         let recording = wanted.borrow_and_update().contains(&self.def.id);
@@ -100,6 +112,7 @@ impl LocalActor {
                 Ok(()) = server.changed() => News::Server(server.borrow_and_update().running),
                 Ok(()) = wanted.changed() => News::Wanted(wanted.borrow_and_update().contains(&id)),
                 _ = count.tick(), if self.children.encoder.is_some() => News::Count,
+                _ = look.tick(), if self.file.is_some() => News::Look,
                 () = ffmpeg.changed() => News::Ffmpeg,
                 () = until(self.machine.deadline()) => News::Tick,
             };
@@ -111,6 +124,10 @@ impl LocalActor {
                 News::Order(Some(Order::Open)) => self.take(Event::Open).await,
                 News::Order(Some(Order::Close)) => self.take(Event::Close).await,
                 News::Order(Some(Order::Peek(at))) => self.take(Event::Peek(at)).await,
+                News::Order(Some(Order::Settle(name, keep_warm))) => {
+                    self.def.name = name.as_ref().into();
+                    self.take(Event::KeepWarm(keep_warm)).await;
+                }
                 // Every handle is gone: the program is on its way out.
                 News::Order(None) => {
                     stopping = true;
@@ -130,6 +147,11 @@ impl LocalActor {
                     let readers = self.count();
                     self.take(Event::Readers(readers)).await;
                 }
+                News::Look => {
+                    if self.look_for_file().await {
+                        self.take(Event::Tick).await;
+                    }
+                }
                 News::Ffmpeg => {
                     self.prepare_spare().await;
                     self.take(Event::Tick).await;
@@ -137,6 +159,18 @@ impl LocalActor {
                 News::Tick => self.take(Event::Tick).await,
             }
         }
+    }
+
+    /// Whether the file came or went since it was last looked for.
+    async fn look_for_file(&mut self) -> bool {
+        let Some(file) = &self.file else { return false };
+        let absent = !tokio::fs::metadata(file).await.is_ok_and(|meta| meta.is_file());
+        let is_news = absent != self.children.absent;
+        self.children.absent = absent;
+        if is_news {
+            tracing::info!(camera = %self.def.id, "its file is {}", if absent { "not there" } else { "there" });
+        }
+        is_news
     }
 
     async fn source_said(&mut self, event: SourceEvent) {
@@ -156,7 +190,10 @@ impl LocalActor {
                 let asked = self.children.source.take().is_some_and(|s| s.was_stopped());
                 if !asked {
                     tracing::warn!(camera = %self.def.id, %exit, words, "the source ended");
-                    self.children.problem = Some(format!("its source ended ({exit})"));
+                    self.children.problem = Some(match self.file {
+                        Some(_) => "its file cannot be played as a video".into(),
+                        None => format!("its source ended ({exit})"),
+                    });
                     self.parts.recordings.fault(self.def.id, GapCause::CameraDisconnected);
                 }
                 self.take(Event::SourceDown(run)).await;
@@ -244,7 +281,7 @@ impl LocalActor {
     }
 
     async fn start_source(&mut self, run: u64) -> bool {
-        if !self.parts.ffmpeg.is_there() {
+        if !self.parts.ffmpeg.is_there() || self.children.absent {
             return false;
         }
         let (sender, events) = mpsc::channel(8);

@@ -5,6 +5,7 @@
 //! camera, idle until something happens.
 
 mod cameras;
+mod change;
 mod local;
 mod local_actor;
 mod network;
@@ -15,10 +16,13 @@ mod still;
 mod view;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::mpsc;
 
 pub use cameras::Cameras;
+use cameras::{Lineup, Member};
 pub use view::{
     CameraStatus, CameraView, EncoderView, FfmpegState, StreamPhase, StreamStarted, StreamStopped,
     StreamView, Validation,
@@ -26,7 +30,7 @@ pub use view::{
 
 use crate::base::{Clock, Result};
 use crate::camera::{CameraDef, Roster};
-use crate::capture::{Fanout, TestPlan};
+use crate::capture::{Fanout, FilePlan, SourcePlan, TestPlan};
 use crate::config::SourceSpec;
 use crate::encoder::EncodePlan;
 use crate::mediamtx::{MediaMtx, PathSource, PathSpec};
@@ -60,6 +64,8 @@ pub struct Parts {
     pub notices: Notices,
     /// The clock.
     pub clock: Clock,
+    /// Where relative paths of file cameras start.
+    pub media_dir: PathBuf,
     /// The FFmpeg program.
     pub ffmpeg: Program,
 }
@@ -79,17 +85,11 @@ pub fn first_paths(roster: &Roster, intents: &[Intent]) -> Vec<PathSpec> {
 pub fn start(roster: Roster, parts: &Parts) -> Result<Cameras> {
     let mut members = BTreeMap::new();
     for def in roster.cameras {
-        let id = def.id;
-        let (sender, orders) = mpsc::channel(16);
-        let member = match &def.source {
-            SourceSpec::Test(_) => start_local(def, orders, sender, parts)?,
-            SourceSpec::Rtsp(_) => network_actor::start(def, orders, sender, parts),
-        };
-        members.insert(id, member);
+        members.insert(def.id, Arc::new(start_member(def, parts)?));
     }
     let cameras = Cameras::new(cameras::Inner {
-        members,
-        gone: roster.gone,
+        lineup: RwLock::new(Lineup { members, gone: roster.gone }),
+        parts: parts.clone(),
         mediamtx: parts.mediamtx.clone(),
         recordings: parts.recordings.clone(),
         clock: parts.clock.clone(),
@@ -106,40 +106,59 @@ pub fn start(roster: Roster, parts: &Parts) -> Result<Cameras> {
     Ok(cameras)
 }
 
+/// Starts one camera in a part of its own of the cameras' phase.
+fn start_member(def: CameraDef, parts: &Parts) -> Result<Member> {
+    let parts = &Parts { group: parts.group.part(), ..parts.clone() };
+    let (sender, orders) = mpsc::channel(16);
+    let plan = match &def.source {
+        SourceSpec::Rtsp(_) => return Ok(network_actor::start(def, orders, sender, parts)),
+        SourceSpec::Test(test) => SourcePlan::Test(TestPlan {
+            pattern: test.pattern.clone(),
+            width: def.width,
+            height: def.height,
+            fps: def.fps,
+            deliver: test.deliver,
+            lose: test.lose,
+        }),
+        SourceSpec::File(file) => {
+            let path = file.within(&parts.media_dir);
+            SourcePlan::File(FilePlan { path, width: def.width, height: def.height })
+        }
+    };
+    Ok(start_local(def, plan, orders, sender, parts))
+}
+
 fn start_local(
     def: CameraDef,
+    source_plan: SourcePlan,
     orders: mpsc::Receiver<cameras::Order>,
     sender: mpsc::Sender<cameras::Order>,
     parts: &Parts,
-) -> Result<cameras::Member> {
-    let SourceSpec::Test(test) = &def.source else {
-        unreachable!("only synthetic cameras are in the frame path yet");
-    };
-    let source_plan = TestPlan {
-        pattern: test.pattern.clone(),
-        width: def.width,
-        height: def.height,
-        fps: def.fps,
-        deliver: test.deliver,
-        lose: test.lose,
-    };
+) -> Member {
     let encoder_plan =
         EncodePlan { encoder: def.encoder, width: def.width, height: def.height, fps: def.fps };
     let fanout = Fanout::new();
     let (view, seen) = shown::Shown::new(local_actor::first_view(&def), &parts.notices);
     let stills = still::Stills::of_frames(fanout.clone(), def.fps, parts.snapshots.clone());
-    let member = cameras::Member {
+    let mut member = Member {
         preview: stills.preview(parts.makers.clone(), &parts.group, sender.clone()),
         orders: sender,
         view: seen,
         stills,
         command: encoder_plan.plan().printable(),
-        def: def.clone(),
+        def: def.clone().into(),
+        group: parts.group.clone(),
+        task: Mutex::default(),
     };
+    let id = def.id;
     let actor = local_actor::LocalActor {
         machine: local::Local::new(def.keep_warm),
         parts: parts.clone(),
         children: local_actor::Children::default(),
+        file: match &source_plan {
+            SourcePlan::File(plan) => Some(plan.path.clone()),
+            SourcePlan::Test(_) => None,
+        },
         source_plan,
         encoder_plan,
         fanout,
@@ -147,6 +166,6 @@ fn start_local(
         view,
         def,
     };
-    parts.group.spawn(format!("camera {}", member.def.id), actor.run());
-    Ok(member)
+    member.task = Some(parts.group.spawn(format!("camera {id}"), actor.run())).into();
+    member
 }

@@ -3,6 +3,7 @@
 mod pull;
 mod view;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -71,14 +72,17 @@ pub(super) fn start(
     };
     let stills = Stills::of_keyframes(parts.decoder.clone(), parts.snapshots.clone());
     let (view, seen) = Shown::new(CameraView::unseen(def.id, &def.name), &parts.notices);
-    let member = Member {
-        def: def.clone(),
+    let mut member = Member {
+        def: def.clone().into(),
+        group: parts.group.clone(),
+        task: Mutex::default(),
         preview: stills.preview(parts.makers.clone(), &parts.group, sender.clone()),
         orders: sender,
         view: seen,
         stills: stills.clone(),
         command: String::new(),
     };
+    let id = def.id;
     let actor = NetworkActor {
         url: url.clone(),
         machine: Network::new(def.audio, def.strip_audio),
@@ -95,7 +99,7 @@ pub(super) fn start(
         problem: None,
         def,
     };
-    parts.group.spawn(format!("camera {}", member.def.id), actor.run());
+    member.task = Some(parts.group.spawn(format!("camera {id}"), actor.run())).into();
     member
 }
 
@@ -153,6 +157,7 @@ impl NetworkActor {
                     self.stills.read_by(None);
                     return;
                 }
+                News::Order(Some(Order::Settle(name, _))) => self.def.name = name.as_ref().into(),
                 // Network cameras are kept connected, so there is nothing to open, close or wake.
                 News::Order(Some(_)) => {}
                 News::Server(running) => {

@@ -32,6 +32,7 @@ use crate::mediamtx::MediaMtx;
 use crate::notice::Notices;
 use crate::pipeline::Cameras;
 use crate::recording::Recordings;
+use crate::reload::Reloader;
 use crate::snapshot::Snapshots;
 use crate::supervise::Group;
 use budget::Budget;
@@ -56,6 +57,8 @@ pub struct Services {
     pub mediamtx: MediaMtx,
     /// The verdict on the box, and the counters behind it.
     pub health: Health,
+    /// Reads the configuration again.
+    pub reloader: Reloader,
     /// What clients may subscribe to.
     pub notices: Notices,
     /// The time of day.

@@ -133,6 +133,13 @@ impl<'a> Fields<'a> {
         text.parse().map(Some).map_err(|_| Error::param(shown, "must match camera[0-9]+", hint))
     }
 
+    /// True or false, which may be left out.
+    pub(super) fn optional_switch(&self, name: &str) -> Result<Option<bool>> {
+        let Some(text) = self.given(name) else { return Ok(None) };
+        let broken = |e| Error::param(name, "must be true or false", "send a JSON boolean").caused_by(e);
+        serde_json::from_str(text).map(Some).map_err(broken)
+    }
+
     /// One of a few words that may be left out.
     pub(super) fn optional_word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>> {
         let list = || words.iter().map(|(w, _)| *w).collect::<Vec<_>>().join(", ");

@@ -13,6 +13,8 @@ pub struct Reached {
     pub host: String,
     /// The port of our HTTP server as the client sees it.
     pub port: u16,
+    /// The client runs on this box.
+    pub near: bool,
 }
 
 impl Call {
@@ -40,14 +42,14 @@ impl Call {
     }
 
     fn live_url(&self, camera: CameraId, path: &str) -> String {
-        let Reached { host, port } = &*self.reached;
+        let Reached { host, port, .. } = &*self.reached;
         let signature = self.services.auth.sign_path(self.login(), &live::signed_path(camera));
         format!("http://{host}:{port}{path}?{signature}")
     }
 
     /// The camera's newest picture, and picture after picture, as links that need no log-in.
     pub(super) fn preview_urls(&self, camera: CameraId) -> [String; 2] {
-        let Reached { host, port } = &*self.reached;
+        let Reached { host, port, .. } = &*self.reached;
         let path = preview::signed_path(camera);
         let signature = self.services.auth.sign_path(self.login(), &path);
         ["frame.jpg", "stream.mjpeg"].map(|file| format!("http://{host}:{port}{path}{file}?{signature}"))
@@ -72,7 +74,7 @@ impl Call {
     }
 
     fn file_url(&self, path: &str, segment: Option<u32>) -> String {
-        let Reached { host, port } = &*self.reached;
+        let Reached { host, port, .. } = &*self.reached;
         let signature = self.services.auth.sign_path(self.login(), path);
         let segment = segment.map(|n| format!("segment={n}&")).unwrap_or_default();
         format!("http://{host}:{port}{path}?{segment}{signature}")

@@ -66,6 +66,18 @@ pub fn inspect(path: &Path, limit: Duration) -> String {
     out
 }
 
+/// Settings made over the API, as a database says that no daemon need have open; none when it cannot.
+pub fn api_settings_of(path: &Path) -> Vec<(String, String)> {
+    let read = || {
+        let conn = open(path)?;
+        let sql = "SELECT substr(key, 8), value FROM settings WHERE key GLOB 'config.*' ORDER BY key";
+        let mut statement = conn.prepare(sql)?;
+        let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    read().unwrap_or_default()
+}
+
 /// Read only; where not even the shared memory of WAL can be made, as it lies on the disk.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags =

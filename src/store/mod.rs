@@ -19,7 +19,7 @@ mod suspend;
 pub use cameras::CameraRow;
 pub use connection::Store;
 pub use fragments::FragmentsRow;
-pub use inspect::inspect;
+pub use inspect::{api_settings_of, inspect};
 pub use recording_change::RecordingChange;
 pub use recording_parts::{GapRow, NoteRow, SegmentRow};
 pub use recordings::RecordingRow;

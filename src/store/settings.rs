@@ -5,7 +5,37 @@ use rusqlite::{OptionalExtension, params};
 use super::Store;
 use crate::base::Result;
 
+/// Settings made over the API, each under its key's path behind this.
+const API: &str = "config.";
+
 impl Store {
+    /// Settings made over the API: path of the key, value as TOML writes it.
+    pub async fn api_settings(&self) -> Result<Vec<(String, String)>> {
+        self.read(|c| {
+            let sql = "SELECT substr(key, 8), value FROM settings WHERE key GLOB 'config.*' ORDER BY key";
+            super::connection::rows(c, sql, [], |r| Ok((r.get(0)?, r.get(1)?)))
+        })
+        .await
+    }
+
+    /// Keeps a setting made over the API, or gives it up; it wins over the files from the next load on.
+    pub async fn set_api_setting(&self, path: &str, value: Option<String>) -> Result<()> {
+        let key = format!("{API}{path}");
+        self.call(move |c| {
+            match value {
+                Some(value) => c
+                    .prepare_cached(
+                        "INSERT INTO settings (key, value) VALUES (?1, ?2)
+                         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    )?
+                    .execute(params![key, value])?,
+                None => c.prepare_cached("DELETE FROM settings WHERE key = ?1")?.execute([key])?,
+            };
+            Ok(())
+        })
+        .await
+    }
+
     /// The text stored under `key`.
     pub async fn setting(&self, key: &'static str) -> Result<Option<String>> {
         self.read(move |c| {
@@ -24,5 +54,26 @@ impl Store {
             Ok(())
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn settings_of_the_api_are_kept_apart_from_other_facts() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("t.db")).unwrap();
+        store.set_setting("other", "1".into()).await.unwrap();
+        store.set_api_setting("log.level", Some("\"warn\"".into())).await.unwrap();
+        store.set_api_setting("log.level", Some("\"debug\"".into())).await.unwrap();
+        store.set_api_setting("storage.warn_percent", Some("50".into())).await.unwrap();
+        store.set_api_setting("storage.warn_percent", None).await.unwrap();
+        let all = store.api_settings().await.unwrap();
+        assert_eq!(all, [("log.level".to_owned(), "\"debug\"".to_owned())]);
+        drop(store);
+        assert_eq!(crate::store::api_settings_of(&dir.path().join("t.db")), all);
+        assert!(crate::store::api_settings_of(&dir.path().join("none.db")).is_empty());
     }
 }

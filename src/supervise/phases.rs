@@ -71,6 +71,12 @@ impl Phases {
 }
 
 impl Group {
+    /// A part of this phase that can also be stopped by itself: its tasks belong to the phase, its stop
+    /// token is a child of the phase's.
+    pub fn part(&self) -> Group {
+        Group { stop: self.stop.child_token(), ..self.clone() }
+    }
+
     /// Cancelled when the phase is to stop; tasks hold a clone or a child of it.
     pub fn stop(&self) -> &CancellationToken {
         &self.stop

@@ -10,6 +10,18 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// The configuration is being read again; [`ready`] or [`reloaded`] must follow.
+pub fn reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell(&[NotifyState::Reloading, now]);
+    }
+}
+
+/// It has been read, or refused.
+pub fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
 /// A new one-line status.
 pub fn status(status: &str) {
     tell(&[NotifyState::Status(status)]);

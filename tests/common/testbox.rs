@@ -31,6 +31,7 @@ pub struct Setup {
     toml: String,
     env: Vec<(String, String)>,
     data: Option<PathBuf>,
+    prefix: Vec<String>,
 }
 
 impl Default for Setup {
@@ -42,7 +43,7 @@ impl Default for Setup {
 impl Setup {
     /// Two small synthetic cameras.
     pub fn new() -> Setup {
-        let mut setup = Setup { toml: String::new(), env: Vec::new(), data: None };
+        let mut setup = Setup { toml: String::new(), env: Vec::new(), data: None, prefix: Vec::new() };
         for key in ["SERVER__LISTEN", "HEALTH__LISTEN"] {
             setup = setup.env(key, "127.0.0.1:0");
         }
@@ -85,6 +86,12 @@ impl Setup {
     /// Takes `FIELDCAM_<key>` away, so that the file or the default decides.
     pub fn without(mut self, key: &str) -> Setup {
         self.env.retain(|(k, _)| k.strip_prefix("FIELDCAM_") != Some(key));
+        self
+    }
+
+    /// Starts the daemon through a program that replaces itself with it.
+    pub fn through(mut self, prefix: &[String]) -> Setup {
+        self.prefix = prefix.to_vec();
         self
     }
 
@@ -165,7 +172,10 @@ impl TestBox {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(PROGRAM);
+        self.command_of(Command::new(PROGRAM))
+    }
+
+    fn command_of(&self, mut command: Command) -> Command {
         for (key, _) in std::env::vars().filter(|(k, _)| k.starts_with("FIELDCAM_")) {
             command.env_remove(key);
         }
@@ -176,7 +186,14 @@ impl TestBox {
 
     fn launch(&mut self) -> Result<(), Failure> {
         let _ = std::fs::remove_file(self.data.join("run/endpoints.json"));
-        let mut command = self.command();
+        let mut command = match self.setup.prefix.split_first() {
+            None => self.command(),
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(PROGRAM);
+                self.command_of(command)
+            }
+        };
         command.args(["run", "--config"]).arg(self.dir.path().join("fieldcam.toml"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let begun = Instant::now();

@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn defaults_alone_are_valid_and_are_those_of_the_product() {
-    let Loaded { settings: s, entries, files } = Loaded::from_text("").unwrap();
+    let Loaded { settings: s, entries, files, ignored } = Loaded::from_text("").unwrap();
+    assert!(ignored.is_empty());
     assert_eq!(s.server.listen.to_string(), "0.0.0.0:8002");
     assert_eq!(s.health.listen.port(), 8003);
     assert_eq!((s.server.max_connections, s.auth.rate_limit_per_minute), (1000, 1200));
@@ -179,4 +180,40 @@ fn mistakes_become_an_error_of_kind_config() {
     let e = Error::from(Loaded::from_text("x = 1").unwrap_err());
     assert_eq!(e.kind(), ErrorKind::Config);
     assert!(e.to_string().ends_with("1 mistake in the configuration"), "{e}");
+}
+
+#[test]
+fn settings_made_over_the_api_stand_between_the_files_and_the_environment() {
+    let api = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+    let mut sources = Sources {
+        environment: vec![("FIELDCAM_LOG__LEVEL".into(), "warn".into())],
+        api: api(&[
+            ("log.level", "\"debug\""),
+            ("storage.warn_percent", "50"),
+            ("server.max_connections", "7"),
+        ]),
+        ..Sources::default()
+    };
+    let loaded = load(&sources).unwrap();
+    assert_eq!(loaded.settings.log.level, "warn");
+    assert_eq!(loaded.settings.storage.warn_percent, 50.0);
+    let entry = loaded.entries.iter().find(|e| e.name == "max_connections").unwrap();
+    assert_eq!((entry.value.as_deref(), entry.origin.to_string()), (Some("7"), "set over the API".into()));
+    assert!(loaded.ignored.is_empty());
+
+    // What no file could correct must not keep a box from starting.
+    let bad = [
+        ("storage.warn_percent", "\"much\""),
+        ("no.such_key", "1"),
+        ("server.max_connections", "not TOML"),
+        ("storage.data_dir", "\"/elsewhere\""),
+        ("auth.jwt_secret", "\"0123456789012345678901234567890123456789\""),
+        ("camera.source", "\"file:/etc/passwd\""),
+        ("camera", "[{source = \"file:/etc/passwd\"}]"),
+    ];
+    sources.api = api(&bad);
+    let loaded = load(&sources).unwrap();
+    assert_eq!(loaded.ignored.len(), bad.len());
+    assert_eq!(loaded.settings.camera.len(), 0);
+    assert_eq!(loaded.settings.storage.data_dir, std::path::Path::new("/data/fieldcam"));
 }

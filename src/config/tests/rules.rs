@@ -205,7 +205,13 @@ fn sources_follow_their_grammar() {
         "rtsp://h/a b",
         "http://h/x",
         "v4l2:usb",
-        "file:/x",
+        "file:",
+        "file:/",
+        "file:a/",
+        "file:.",
+        "file:../x.mp4",
+        "file:/data/../etc/passwd",
+        "file:a\nb",
         "/dev/video0",
         "rtsp://u:pa/ss@h/x",
     ] {
@@ -214,4 +220,12 @@ fn sources_follow_their_grammar() {
     let one: SourceSpec = "rtsp://admin:one@Cam.local/live/".parse().unwrap();
     let other: SourceSpec = "rtsp://admin:two@cam.local:554/live".parse().unwrap();
     assert_eq!(one.identity(), other.identity());
+    for (text, path) in [
+        ("file:clip.mp4", "/data/media/clip.mp4"),
+        ("file:./a//b c.mkv", "/data/media/a/b c.mkv"),
+        ("file:///srv/x.mp4", "/srv/x.mp4"),
+    ] {
+        let SourceSpec::File(file) = text.parse().unwrap() else { panic!("{text}") };
+        assert_eq!(file.within(Path::new("/data/media")), Path::new(path));
+    }
 }

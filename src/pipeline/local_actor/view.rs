@@ -43,6 +43,15 @@ impl LocalActor {
         let mut view = first_view(&self.def);
         view.status = if failing { CameraStatus::Error } else { CameraStatus::Connected };
         view.problem = children.problem.clone().filter(|_| failing || phase == StreamPhase::Error);
+        if self.file.is_some() {
+            // It comes at its own rate, known once it was encoded for a while.
+            view.fps = if children.rate >= 1.0 { children.rate.round() as u32 } else { 0 };
+            view.fps_options = if view.fps > 0 { vec![view.fps] } else { Vec::new() };
+        }
+        if children.absent {
+            view.status = CameraStatus::Disconnected;
+            view.problem = Some("its file is not there".into());
+        }
         let active = phase == StreamPhase::Active;
         if !active && !self.parts.ffmpeg.is_there() {
             view.status = CameraStatus::Error;

@@ -4,6 +4,7 @@ mod cameras;
 mod events;
 mod login;
 mod recordings;
+mod reload;
 mod shared;
 mod snapshots;
 mod status;
@@ -41,6 +42,7 @@ pub(super) fn all() -> Vec<Method> {
         enter_as("subscribe_events", Viewer, events::subscribe),
         enter_as("unsubscribe_events", Viewer, events::unsubscribe),
         enter_as("get_subscription_stats", Viewer, events::stats),
+        later("reload_config", Admin, reload::reload),
         now("get_status", Admin, status::status),
         now("get_server_info", Viewer, status::server_info),
     ]
@@ -64,7 +66,8 @@ mod tests {
                  get_subscription_stats get_stream_url get_stream_status get_streams get_server_info",
             ),
             ("operator", "take_snapshot start_recording stop_recording start_streaming stop_streaming"),
-            ("admin", "delete_recording delete_snapshot get_status"),
+            // The last is ours.
+            ("admin", "delete_recording delete_snapshot get_status reload_config"),
         ];
         let want: BTreeMap<&str, &str> = want
             .iter()

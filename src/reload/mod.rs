@@ -1,0 +1,163 @@
+//! The configuration read again while the box runs: load, check, compare, plan, act.
+//!
+//! Owns the settings in force and the decision what a new file means. Promises: a configuration with a
+//! mistake changes nothing; cameras whose section did not change keep their processes, so that their
+//! recordings have no gap; nothing interrupts a recording but force; what needs a restart is named and
+//! left as it was. Costs nothing until asked.
+
+mod plan;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use crate::base::{CameraId, Error, ErrorKind, Result};
+use crate::camera::{roster, wanted};
+use crate::config::{self, Mistakes, Settings, Sources};
+use crate::log;
+use crate::pipeline::Cameras;
+use crate::recording::Recordings;
+use crate::store::Store;
+
+pub use plan::{Plan, Refusal, plan};
+
+/// The room's handle; clones share everything.
+#[derive(Clone)]
+pub struct Reloader(Arc<Inner>);
+
+struct Inner {
+    sources: Sources,
+    /// The settings in force: those of the start, with what later reloads changed. One reload at a time.
+    running: Mutex<Settings>,
+    store: Store,
+    cameras: Cameras,
+    recordings: Recordings,
+}
+
+/// What a reload has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Cameras that are new or back.
+    pub added: Vec<CameraId>,
+    /// Cameras that have new settings.
+    pub changed: Vec<CameraId>,
+    /// Cameras that are no longer configured; they keep their ids.
+    pub removed: Vec<CameraId>,
+    /// Cameras that nothing happened to.
+    pub unchanged: Vec<CameraId>,
+    /// Other settings that have new values now.
+    pub settings: Vec<String>,
+    /// Settings that differ from those in force and take a restart.
+    pub needs_restart: Vec<String>,
+}
+
+impl Reloader {
+    /// `running` are the settings that the box was started with, read from `sources`.
+    pub fn new(
+        sources: Sources,
+        running: Settings,
+        store: Store,
+        cameras: Cameras,
+        recordings: Recordings,
+    ) -> Self {
+        Self(Arc::new(Inner { sources, running: Mutex::new(running), store, cameras, recordings }))
+    }
+
+    /// Reads everything again and does what follows from it.
+    ///
+    /// Fails with `InvalidState` (data: `mistakes`) when the configuration is wrong, and when a camera
+    /// that is being recorded would be interrupted and `force` is not given; nothing has changed then.
+    pub async fn reload(&self, force: bool) -> Result<Report> {
+        let inner = &*self.0;
+        let mut running = inner.running.lock().await;
+        let mut sources = inner.sources.clone();
+        sources.api = inner.store.api_settings().await?;
+        let loaded = tokio::task::spawn_blocking(move || config::load(&sources))
+            .await
+            .map_err(Error::internal)?
+            .map_err(|mistakes| refused(&mistakes))?;
+        let new = loaded.settings;
+        let known: Vec<_> = inner.store.cameras().await?.into_iter().map(|c| (c.id, c.identity)).collect();
+        let recording = inner.recordings.wanted().borrow().clone();
+        let now = inner.cameras.defs();
+        let plan = plan(&now, &wanted(&new), &known, &recording, force).map_err(|r| hurts(&r))?;
+
+        let live = |path: &String| config::keys().iter().any(|key| key.live && key.path() == *path);
+        let (settings, needs_restart): (Vec<_>, Vec<_>) = running.differing(&new).into_iter().partition(live);
+        log::change(&new)?;
+        for id in plan.removed.iter().filter(|id| recording.contains(id)) {
+            if let Err(error) = inner.recordings.stop(*id).await {
+                tracing::warn!(camera = %id, "its recording did not end in order: {}", error.chain());
+            }
+        }
+        let roster = roster(&new, &inner.store).await?;
+        let added = roster.cameras.iter().filter(|def| plan.added.contains(&def.identity)).map(|def| def.id);
+        let report = Report {
+            added: added.collect(),
+            changed: sorted(plan.restarted.iter().chain(&plan.settled)),
+            removed: sorted(&plan.removed),
+            unchanged: sorted(&plan.unchanged),
+            settings,
+            needs_restart,
+        };
+        inner.cameras.apply(roster, &plan.restarted, &plan.settled).await?;
+        running.take_live(&new);
+        tell(&report);
+        Ok(report)
+    }
+}
+
+fn sorted<'a>(ids: impl IntoIterator<Item = &'a CameraId>) -> Vec<CameraId> {
+    let mut ids: Vec<_> = ids.into_iter().copied().collect();
+    ids.sort();
+    ids
+}
+
+fn tell(report: &Report) {
+    let Report { added, changed, removed, unchanged, settings, needs_restart } = report;
+    tracing::info!(?added, ?changed, ?removed, ?unchanged, ?settings, "the configuration was read again");
+    if !needs_restart.is_empty() {
+        tracing::warn!("these settings take effect after a restart only: {}", needs_restart.join(", "));
+    }
+}
+
+/// Every mistake, with the file's name but not where it lies: this may leave the box.
+fn refused(mistakes: &Mistakes) -> Error {
+    tracing::error!("the configuration is not read again, the old settings stay:\n{mistakes}");
+    let list: Vec<serde_json::Value> = mistakes.iter().map(|m| m.without_folder().into()).collect();
+    let count = list.len();
+    let s = if count == 1 { "" } else { "s" };
+    let what = format!("the configuration has {count} mistake{s}; the old settings stay");
+    Error::state(what, "INVALID_CONFIGURATION", &["VALID_CONFIGURATION"])
+        .with("mistakes", list)
+        .with("suggestion", "correct the files; `fieldcam check-config` on the box lists every mistake too")
+}
+
+fn hurts(refusal: &Refusal) -> Error {
+    match refusal {
+        Refusal::Recording(cameras) => {
+            let names: Vec<_> = cameras.iter().map(CameraId::to_string).collect();
+            let names = names.join(", ");
+            tracing::error!(
+                "the configuration is not read again: {names} would be interrupted while recording"
+            );
+            Error::state(
+                format!("{names} would be interrupted while being recorded; the old settings stay"),
+                "RECORDING",
+                &["IDLE"],
+            )
+            .with("suggestion", "stop the recording first, or reload with force")
+        }
+        Refusal::Id(id) => {
+            tracing::error!(camera = %id, "the configuration is not read again: the id belongs to another camera");
+            Error::new(
+                ErrorKind::InvalidState,
+                format!("Invalid state: {id} belongs to another camera; the old settings stay"),
+            )
+            .with("state", "INVALID_CONFIGURATION")
+            .with("allowed_states", vec![serde_json::Value::from("VALID_CONFIGURATION")])
+            .with("suggestion", "give the camera an id that is free, or none")
+        }
+    }
+}
