@@ -175,7 +175,7 @@ fn nothing_of_a_request_reaches_the_media_server_but_what_was_judged() {
 fn a_session_ends_with_its_login() {
     let testbox = Setup::new().env("AUTH__JWT_SECRET", &"s".repeat(40)).start();
     let auth = Auth::open(testbox.scratch(), Some(&Secret::new("s".repeat(40))), Clock::new(), 0).unwrap();
-    let token = auth.mint(fieldcam::auth::Role::Viewer, "ann", Duration::from_secs(6)).unwrap();
+    let token = auth.mint(fieldcam::auth::Role::Viewer, "ann", Duration::from_secs(12)).unwrap();
     let bearer = format!("Bearer {}", token.expose());
     let index = testbox.http("/live/camera0/index.m3u8");
     let opened = http::get(&index, &[("Authorization", &bearer)]);

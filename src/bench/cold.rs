@@ -63,7 +63,8 @@ pub async fn measure(subject: &Subject) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn ms_since(begun: Mono, end: Mono) -> f64 {
+/// Milliseconds between two moments.
+pub(super) fn ms_since(begun: Mono, end: Mono) -> f64 {
     end.since(begun).as_secs_f64() * 1000.0
 }
 
@@ -73,7 +74,7 @@ async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// Stops the stream and waits until nothing of it runs any more.
-async fn rest(link: &mut Link) -> Result<()> {
+pub(super) async fn rest(link: &mut Link) -> Result<()> {
     until("the camera is at rest", LIMIT, async || {
         let status: Value = link.ask("get_stream_status", json!({ "device": DEVICE })).await?;
         let at_rest = status["status"] == "INACTIVE" && status["ffmpeg_process"]["running"] != true;

@@ -10,6 +10,7 @@ mod figure;
 mod fleet;
 mod frames;
 mod latency;
+mod live;
 mod memory;
 mod ping;
 mod poller;
@@ -56,6 +57,8 @@ enum Part {
     Record,
     /// From nothing to a picture
     Coldstart,
+    /// Live video over HTTP: HLS and WebRTC's set-up
+    Live,
     /// Snapshots of a live camera
     Snapshot,
     /// Pages that poll pictures of five small cameras
@@ -88,7 +91,7 @@ async fn measure(args: &BenchArgs, local: impl FnOnce() -> Option<Local>, report
     if let Some(host) = &args.host {
         let (host, token) = ctl::token_for(Some(host), args.token_file.as_deref(), local)?;
         let subject = Subject::remote(host, token);
-        live(&subject, &wants, report).await;
+        reachable(&subject, &wants, report).await;
         if wants(Part::Frames) {
             report.take("frames", frames::measure(&subject).await);
         }
@@ -113,16 +116,16 @@ async fn measure(args: &BenchArgs, local: impl FnOnce() -> Option<Local>, report
         report.take("memory", memory::measure(&subject).await);
         subject.stop().await;
     }
-    if [Part::Ping, Part::Record, Part::Coldstart, Part::Snapshot].into_iter().any(wants) {
+    if [Part::Ping, Part::Record, Part::Coldstart, Part::Snapshot, Part::Live].into_iter().any(wants) {
         let subject = Subject::start().await?;
-        live(&subject, &wants, report).await;
+        reachable(&subject, &wants, report).await;
         subject.stop().await;
     }
     Ok(())
 }
 
 /// The parts that a box reached over the network can be asked for. One that fails leaves the others be.
-async fn live(subject: &Subject, wants: &impl Fn(Part) -> bool, report: &mut Report) {
+async fn reachable(subject: &Subject, wants: &impl Fn(Part) -> bool, report: &mut Report) {
     if wants(Part::Coldstart) {
         report.take("coldstart", cold::measure(subject).await);
     }
@@ -134,6 +137,10 @@ async fn live(subject: &Subject, wants: &impl Fn(Part) -> bool, report: &mut Rep
     }
     if wants(Part::Ping) {
         report.take("ping", ping::measure(subject).await);
+    }
+    // Last: its viewers stay for 30 s.
+    if wants(Part::Live) {
+        report.take("live", live::measure(subject).await);
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn answer<B>(request: &Request<B>, reached: &Reached) -> Response<Bod
                 "version": VERSION,
                 "websocket": socket,
                 "login": {"method": "authenticate", "params": {"auth_token": "TOKEN"}},
+                "live": format!("http://{authority}/live/camera0"),
                 "token": "fieldcam token --role viewer|operator|admin",
             }),
         );
@@ -41,6 +42,7 @@ pub(super) fn answer<B>(request: &Request<B>, reached: &Reached) -> Response<Bod
              Log in with it:           {{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"authenticate\",\
              \"params\":{{\"auth_token\":\"TOKEN\"}}}}\n\
              Or from a shell:          FIELDCAM_TOKEN=TOKEN fieldcam ctl --host {authority} cameras\n\
+             Watch in a browser:       http://{authority}/live/camera0\n\
              Pictures for a page:      http://{authority}/cameras/camera0/frame.jpg and …/stream.mjpeg\n"
         ),
     )

@@ -25,7 +25,7 @@ use super::hosts::{Authority, Hosts, host_of};
 use super::socket::{Socket, Terms};
 use super::{ServerOptions, cors, files, frames, handshake, health_pages, index};
 use crate::health::Health;
-use crate::live::Live;
+use crate::live::{self, Live};
 use crate::rpc::{Reached, Rpc, Services};
 use crate::supervise::Group;
 
@@ -190,7 +190,7 @@ async fn serve<F>(
 {
     let service = service_fn(|request: Request<Incoming>| {
         // The query may hold a signature.
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (method, path) = (request.method().clone(), live::shown(request.uri().path()).to_owned());
         let answer = answer(request);
         async move {
             let response = answer.await;

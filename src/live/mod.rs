@@ -30,7 +30,7 @@ use crate::pipeline::{CameraStatus, Cameras};
 use crate::supervise::Group;
 pub use answer::Body;
 use place::Place;
-pub use place::{page_path, signed_path, whep_path};
+pub use place::{page_path, shown, signed_path, whep_path};
 use upstream::Upstream;
 use viewing::Viewings;
 use whep::Calls;

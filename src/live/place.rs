@@ -46,6 +46,14 @@ pub fn signed_path(camera: CameraId) -> String {
     format!("/live/{camera}/{INDEX}")
 }
 
+/// A path as a log may show it: the address of a WebRTC session holds its secret.
+pub fn shown(path: &str) -> &str {
+    match path.find("/whep/") {
+        Some(at) if path.starts_with("/live/") => &path[..at + "/whep".len()],
+        _ => path,
+    }
+}
+
 /// Takes a path apart; none: nothing is there.
 pub(super) fn read(path: &str) -> Option<Place> {
     let rest = path.strip_prefix("/live/")?;
@@ -100,6 +108,8 @@ mod tests {
         assert_eq!(read("/live/camera3/f00_main_seg7.mp4"), hls("f00_main_seg7.mp4"));
         let secret = "0b7c3c1e-6a55-4f4b-9d3c-2f4f2f0b8a11";
         assert_eq!(read("/live/camera3/whep"), Some(Place::Whep(CameraId(3))));
+        assert_eq!(shown(&format!("/live/camera3/whep/{secret}")), "/live/camera3/whep");
+        assert_eq!(shown("/files/whep/x"), "/files/whep/x");
         let session = Place::WhepSession { camera: CameraId(3), secret: secret.into() };
         assert_eq!(read(&format!("/live/camera3/whep/{secret}")), Some(session));
         for nothing in [

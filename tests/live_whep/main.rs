@@ -113,7 +113,7 @@ fn no_offer_is_taken_without_a_login() {
 fn a_player_is_cut_off_when_its_login_ends() {
     let testbox = Setup::new().env("AUTH__JWT_SECRET", &"s".repeat(40)).start();
     let auth = Auth::open(testbox.scratch(), Some(&Secret::new("s".repeat(40))), Clock::new(), 0).unwrap();
-    let token = auth.mint(Role::Viewer, "ann", Duration::from_secs(6)).unwrap();
+    let token = auth.mint(Role::Viewer, "ann", Duration::from_secs(12)).unwrap();
     let bearer = format!("Bearer {}", token.expose());
     let mut player = Player::new();
     let answer = post(&testbox.http("/live/camera0/whep"), &player.offer, &[("Authorization", &bearer)]);
