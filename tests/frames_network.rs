@@ -47,7 +47,8 @@ fn a_keyframe_is_decoded_once_and_tells_its_age() {
     // The one before the first that could be read counts too.
     assert!(cost.decoded <= numbers.len() as u64 + 1, "{numbers:?}");
     assert!(cost.encoded(30) <= numbers.len() as u64);
-    for client in &seen {
+    // One at each quality; reading a picture back takes a while.
+    for client in &seen[..2] {
         let burnt: Vec<_> = client.iter().map(|(_, jpeg)| burnt_in(jpeg)).collect();
         assert!(burnt.is_sorted_by(|a, b| a < b), "{burnt:?}");
     }

@@ -41,13 +41,13 @@ pub(super) struct Asked {
 /// A picture that a client has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The program's run that gave it out, where the client tells.
+    /// [`crate::preview::Preview::run`], where the client tells.
     run: Option<u32>,
     number: u64,
 }
 
 impl Seen {
-    /// Its number in this run of the program; 0, which none has, when it comes from another.
+    /// Its number in this run; 0, which none has, when it comes from another.
     pub fn number(self, run: u32) -> u64 {
         if self.run.is_some_and(|r| r != run) { 0 } else { self.number }
     }
@@ -125,7 +125,7 @@ fn is_digits(text: &str) -> bool {
 /// The quality's word in an entity tag.
 const OWN: &str = "own";
 
-/// The strong entity tag of a picture: run of the program, number of the picture, quality.
+/// The strong entity tag of a picture: run of the camera, number of the picture, quality.
 pub(super) fn etag(run: u32, number: u64, quality: Quality) -> String {
     match quality.number() {
         Some(quality) => format!("\"{run:08x}-{number}-{quality}\""),

@@ -83,7 +83,7 @@ async fn picture<B>(
         }
         Wanted::Stream => {
             let head = request.method() == Method::HEAD;
-            follow(main, preview, guest, asked, (!head).then_some(terms)).await
+            follow(main, camera, preview, guest, asked, (!head).then_some(terms)).await
         }
     }
 }
@@ -91,6 +91,7 @@ async fn picture<B>(
 /// `stream.mjpeg`; without `terms` only its head.
 async fn follow(
     main: &Main,
+    camera: CameraId,
     preview: Preview,
     guest: Guest,
     asked: Asked,
@@ -107,8 +108,9 @@ async fn follow(
             }
             terms.live_until(guest.login.deadline);
             let interval = asked.fps.map_or(Duration::ZERO, |fps| Duration::from_secs_f64(1.0 / fps));
-            let follower = Follower { preview, guest, quality: asked.quality, interval, place };
-            Body::Pictures(Box::new(Mjpeg::new(follower, main.services.clock.clone())))
+            let cameras = main.services.cameras.clone();
+            let follower = Follower { cameras, camera, guest, quality: asked.quality, interval, place };
+            Body::Pictures(Box::new(Mjpeg::new(follower, preview, main.services.clock.clone())))
         }
     };
     let mut response = Response::new(body);
@@ -129,7 +131,7 @@ async fn newest(
     asked: Asked,
     seen: Option<&str>,
 ) -> Result<Response<Body>> {
-    let run = main.run;
+    let run = preview.run();
     let reply = |stamp, body| Reply { run, quality: asked.quality, stamp, body }.response(main);
     let is_known = |stamp: Stamp| seen.is_some_and(|s| matches(s, &etag(run, stamp.number, asked.quality)));
     let after = asked.newer_than.map_or(0, |seen| seen.number(run));

@@ -12,7 +12,8 @@ use tokio_util::sync::ReusableBoxFuture;
 use super::access::Guest;
 use super::followers::Place;
 use crate::base::clock::iso8601;
-use crate::base::{Clock, Mono};
+use crate::base::{CameraId, Clock, Mono};
+use crate::pipeline::Cameras;
 use crate::preview::{Picture, Preview, Quality, Watching};
 
 /// What the answer says it is.
@@ -22,12 +23,15 @@ const BEGIN: &[u8] = b"--fieldcam-frame\r\n";
 const BETWEEN: &[u8] = b"\r\n--fieldcam-frame\r\n";
 /// A camera that was away for less comes back into the same stream; a browser would not ask again.
 const AWAY: Duration = Duration::from_secs(30);
+/// How long a picture may be overdue before it is looked whether the camera is still the same.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Before the next try when the box had too much to do.
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Who follows what.
 pub(super) struct Follower {
-    pub preview: Preview,
+    pub cameras: Cameras,
+    pub camera: CameraId,
     pub guest: Guest,
     pub quality: Quality,
     /// The least time between two pictures.
@@ -49,9 +53,9 @@ pub(super) struct Mjpeg {
 }
 
 impl Mjpeg {
-    pub fn new(follower: Follower, clock: Clock) -> Self {
-        let watching = follower.preview.watch();
-        let walk = Walk { follower, _watching: watching, last: 0, due: Mono::now() };
+    pub fn new(follower: Follower, preview: Preview, clock: Clock) -> Self {
+        let watching = preview.watch();
+        let walk = Walk { follower, preview, watching, last: 0, due: Mono::now() };
         Self {
             next: ReusableBoxFuture::new(walk.next()),
             parts: vec![Bytes::from_static(BEGIN)],
@@ -103,7 +107,9 @@ impl Mjpeg {
 /// From one picture to the next.
 struct Walk {
     follower: Follower,
-    _watching: Watching,
+    preview: Preview,
+    /// Held, not read.
+    watching: Watching,
     /// The number of the last picture; 0 before the first.
     last: u64,
     /// Not before then.
@@ -123,21 +129,31 @@ impl Walk {
         (self, picture)
     }
 
-    async fn look(&self) -> Option<Picture> {
-        let Follower { preview, guest, quality, .. } = &self.follower;
+    async fn look(&mut self) -> Option<Picture> {
         tokio::time::sleep(self.due.from_now()).await;
-        let end = guest.login.deadline.min(Mono::now() + AWAY);
-        loop {
-            preview.newer_than(self.last, end.from_now()).await?;
-            if end.from_now().is_zero() {
-                return None;
-            }
-            match preview.picture(*quality, self.last).await {
+        let end = self.follower.guest.login.deadline.min(Mono::now() + AWAY);
+        while !end.from_now().is_zero() {
+            let Some(_) = self.preview.newer_than(self.last, LOOK_AGAIN.min(end.from_now())).await else {
+                self.follow_changes();
+                continue;
+            };
+            match self.preview.picture(self.follower.quality, self.last).await {
                 Ok(Some(picture)) if picture.number != self.last => return Some(picture),
                 // Gone between look and take, or not to be shown: the next one may be.
                 Ok(_) => tokio::task::yield_now().await,
                 Err(_) => tokio::time::sleep(BUSY_PAUSE).await,
             }
+        }
+        None
+    }
+
+    /// A camera whose settings were changed meanwhile has its pictures elsewhere.
+    fn follow_changes(&mut self) {
+        let Follower { cameras, camera, .. } = &self.follower;
+        if let Ok(preview) = cameras.preview(*camera)
+            && preview.run() != self.preview.run()
+        {
+            (self.watching, self.preview, self.last) = (preview.watch(), preview, 0);
         }
     }
 }

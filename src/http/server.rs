@@ -52,8 +52,6 @@ pub(super) struct Main {
     pub(super) services: Arc<Services>,
     pub(super) downloads: Downloads,
     pub(super) followers: Followers,
-    /// Tells this run of the program from others, in entity tags.
-    pub(super) run: u32,
     rpc: Rpc,
     live: Live,
     hosts: Hosts,
@@ -70,7 +68,6 @@ impl Main {
             services,
             downloads: Downloads::default(),
             followers: Followers::default(),
-            run: rand::random(),
             rpc,
             live,
             hosts: Hosts::new(hostname.trim(), &options.allowed_origins),

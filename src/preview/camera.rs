@@ -47,7 +47,7 @@ impl Quality {
 /// Which picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Rises with every picture of this camera while the program runs. In the frame path it counts
+    /// Rises with every picture of one [`Preview::run`]. In the frame path it counts
     /// them, so that two numbers tell how many lie between.
     pub number: u64,
     /// When it was captured; for a network camera, when it arrived.
@@ -70,6 +70,7 @@ pub struct Picture {
 pub struct Preview(Arc<Inner>);
 
 struct Inner {
+    run: u32,
     source: Source,
     /// Makes the camera deliver until then; false when it could not be told.
     ask: Box<dyn Fn(Mono) -> bool + Send + Sync>,
@@ -107,6 +108,7 @@ impl Preview {
     fn new(source: Source, makers: Makers, ask: Box<dyn Fn(Mono) -> bool + Send + Sync>) -> Self {
         let kept = Mutex::new(Kept { cache: Cache::default(), buffers: FramePool::new(BUFFERS) });
         Self(Arc::new(Inner {
+            run: rand::random(),
             source,
             ask,
             asked: AtomicU64::new(0),
@@ -114,6 +116,12 @@ impl Preview {
             kept,
             counters: Arc::default(),
         }))
+    }
+
+    /// Tells these pictures' numbers from those of an earlier program, or of this camera before its
+    /// settings were changed.
+    pub fn run(&self) -> u32 {
+        self.0.run
     }
 
     /// The camera is looked at: it starts when it is not running, and stops 300 s after the last call.
