@@ -10,6 +10,7 @@ mod figure;
 mod fleet;
 mod frames;
 mod latency;
+mod list;
 mod live;
 mod memory;
 mod ping;
@@ -65,6 +66,8 @@ enum Part {
     Frames,
     /// From the program's start to its ready line
     Startup,
+    /// Lists of 10,000 recordings
+    List,
     /// Resident memory, and whether calls make it grow
     Memory,
     /// Everything
@@ -95,9 +98,9 @@ async fn measure(args: &BenchArgs, local: impl FnOnce() -> Option<Local>, report
         if wants(Part::Frames) {
             report.take("frames", frames::measure(&subject).await);
         }
-        if args.part == Part::Startup || args.part == Part::Memory {
+        if matches!(args.part, Part::Startup | Part::Memory | Part::List) {
             figure::remark(
-                "startup and memory can only be measured on a box that this program starts itself",
+                "startup, memory and lists can only be measured on a box that this program starts itself",
             );
         }
         return Ok(());
@@ -114,6 +117,11 @@ async fn measure(args: &BenchArgs, local: impl FnOnce() -> Option<Local>, report
     if wants(Part::Memory) {
         let subject = Subject::start().await?;
         report.take("memory", memory::measure(&subject).await);
+        subject.stop().await;
+    }
+    if wants(Part::List) {
+        let subject = Subject::start().await?;
+        report.take("list", list::measure(&subject).await);
         subject.stop().await;
     }
     if [Part::Ping, Part::Record, Part::Coldstart, Part::Snapshot, Part::Live].into_iter().any(wants) {

@@ -111,6 +111,11 @@ impl Subject {
         &self.host
     }
 
+    /// The daemon's data directory, when it is ours.
+    pub fn data_dir(&self) -> Option<PathBuf> {
+        self.own.as_ref().map(|own| own.folder.data())
+    }
+
     /// The daemon's process, when it is ours.
     pub fn pid(&self) -> Option<u32> {
         self.own.as_ref().map(|own| own.child.pid())

@@ -6,9 +6,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::plan::{Piece, Plan, film_time};
+use super::plan::{Piece, Plan, Source, film_time};
 use crate::base::RecordingName;
-use crate::recording::mp4::ReadAt;
+use crate::recording::mp4::{Halves, ReadAt};
+
+/// No header is larger (the MP4 reader refuses it).
+const MAX_HEADER: u64 = 2 << 20;
 
 /// A file that can be read from several threads.
 pub(super) type Readable = Arc<dyn ReadAt + Send + Sync>;
@@ -23,9 +26,12 @@ pub struct Film {
     modified_us: Option<i64>,
     front: OnceLock<Vec<u8>>,
     open: Opener,
-    /// The file read last: downloads go from front to back.
-    current: Mutex<Option<(usize, Readable)>>,
 }
+
+/// The file that a download reads at present; it goes from front to back. Films are remembered and hold
+/// no file, so that a disk that is to be unmounted is let go.
+#[derive(Default)]
+pub struct Reading(Mutex<Option<(usize, Readable)>>);
 
 impl Film {
     pub(super) fn new(name: &RecordingName, plan: Plan, modified_us: Option<i64>) -> Self {
@@ -35,7 +41,7 @@ impl Film {
             Some((from, to)) => format!("{name}_{:.1}s-{:.1}s.mp4", seconds(from), seconds(to)),
         };
         let open: Opener = |path| Ok(Arc::new(File::open(path)?));
-        Self { plan, file_name, modified_us, front: OnceLock::new(), open, current: Mutex::default() }
+        Self { plan, file_name, modified_us, front: OnceLock::new(), open }
     }
 
     /// As [`Film::new`], with the files counted by a test.
@@ -66,39 +72,55 @@ impl Film {
     }
 
     /// `length` bytes from `offset` on, or fewer at the end. Blocks.
-    pub fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    pub fn read(&self, reading: &Reading, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let end = offset.saturating_add(length as u64).min(self.plan.len);
         let mut out = vec![0; usize::try_from(end.saturating_sub(offset)).map_err(io::Error::other)?];
+        let spans = &self.plan.spans;
+        let mut n = spans.partition_point(|s| s.at <= offset).saturating_sub(1);
         let mut at = offset;
-        if at < self.plan.front_len && at < end {
-            let until = end.min(self.plan.front_len);
-            let front = self.front()?;
-            let (from, to) = (at as usize, until as usize);
-            out[..to - from].copy_from_slice(front.get(from..to).ok_or(io::ErrorKind::UnexpectedEof)?);
-            at = until;
-        }
-        let mut n = self.plan.pieces.partition_point(|p| p.at <= at).saturating_sub(1);
         while at < end {
-            let piece = self.plan.pieces.get(n).ok_or(io::ErrorKind::UnexpectedEof)?;
-            let until = end.min(piece.at + (piece.take.end - piece.take.start));
-            let place = (at - offset) as usize..(until - offset) as usize;
-            let in_file = piece.take.start + (at - piece.at);
-            let bytes = &mut out[place];
-            self.file(n)?.fill_at(bytes, in_file)?;
-            overlay(piece, bytes, in_file);
-            at = until;
+            let span = spans.get(n).ok_or(io::ErrorKind::UnexpectedEof)?;
             n += 1;
+            let span_end = spans.get(n).map_or(self.plan.len, |s| s.at);
+            let until = end.min(span_end);
+            if until <= at {
+                continue;
+            }
+            let bytes = &mut out[(at - offset) as usize..(until - offset) as usize];
+            let into = at - span.at;
+            match span.source {
+                Source::Front => copy(bytes, self.front(reading)?, into)?,
+                Source::File { piece, offset } => {
+                    self.file(reading, piece)?.fill_at(bytes, offset + into)?;
+                    overlay(&self.plan.pieces[piece], bytes, offset + into);
+                }
+                Source::First { piece, split } => {
+                    copy(bytes, &self.half(reading, piece, split, false)?, into)?
+                }
+                Source::Second { piece, split } => {
+                    copy(bytes, &self.half(reading, piece, split, true)?, into)?
+                }
+                Source::Fill => {
+                    let size = u32::try_from(span_end - span.at).map_err(io::Error::other)?;
+                    let mut head = size.to_be_bytes().to_vec();
+                    head.extend(b"free");
+                    for (place, byte) in bytes.iter_mut().zip(into..) {
+                        *place = usize::try_from(byte).ok().and_then(|n| head.get(n)).copied().unwrap_or(0);
+                    }
+                }
+            }
+            at = until;
         }
         Ok(out)
     }
 
-    fn front(&self) -> io::Result<&[u8]> {
+    fn front(&self, reading: &Reading) -> io::Result<&[u8]> {
         if let Some(front) = self.front.get() {
             return Ok(front);
         }
         let index = &self.plan.pieces[0].part.index;
         let mut header = vec![0; usize::try_from(index.header_len).map_err(io::Error::other)?];
-        self.file(0)?.fill_at(&mut header, 0)?;
+        self.file(reading, 0)?.fill_at(&mut header, 0)?;
         let front = self.plan.front().make(&header).map_err(io::Error::other)?;
         if front.len() as u64 != self.plan.front_len {
             return Err(io::Error::other("the segment's header has changed"));
@@ -106,8 +128,26 @@ impl Film {
         Ok(self.front.get_or_init(|| front))
     }
 
-    fn file(&self, n: usize) -> io::Result<Readable> {
-        let current = || self.current.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The `moof` of half a fragment.
+    fn half(&self, reading: &Reading, n: usize, split: usize, second: bool) -> io::Result<Vec<u8>> {
+        let piece = &self.plan.pieces[n];
+        let at = &piece.splits[split];
+        let mut moof = vec![0; usize::try_from(at.split.moof_len).map_err(io::Error::other)?];
+        self.file(reading, n)?.fill_at(&mut moof, at.offset)?;
+        let (tracks, lead) = (&piece.part.index.tracks, piece.part.index.lead());
+        let halves = Halves { moof: &moof, split: at.split, tracks, lead };
+        let time = |track, base| film_time(piece, track, base);
+        let sequence = sequence(piece, at.number);
+        let made = match second {
+            false => halves.first(sequence, time),
+            true if at.only_second => halves.second(sequence, at.size, time),
+            true => halves.second(sequence.wrapping_add(1), at.size, time),
+        };
+        made.map_err(io::Error::other)
+    }
+
+    fn file(&self, reading: &Reading, n: usize) -> io::Result<Readable> {
+        let current = || reading.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((open, file)) = &*current()
             && *open == n
         {
@@ -117,6 +157,19 @@ impl Film {
         *current() = Some((n, file.clone()));
         Ok(file)
     }
+}
+
+fn copy(out: &mut [u8], from: &[u8], at: u64) -> io::Result<()> {
+    let at = usize::try_from(at).map_err(io::Error::other)?;
+    let part = from.get(at..at + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+    out.copy_from_slice(part);
+    Ok(())
+}
+
+/// The sequence number in the film of a piece's fragment, or of its first half.
+fn sequence(piece: &Piece, number: u64) -> u32 {
+    let doubled = piece.splits.iter().filter(|s| s.number < number && !s.only_second).count();
+    piece.sequence.wrapping_add((number - piece.first) as u32).wrapping_add(doubled as u32)
 }
 
 /// Lays what differs in the film over `bytes`, which stand at `offset` in the piece's file.
@@ -132,9 +185,13 @@ fn overlay(piece: &Piece, bytes: &mut [u8], offset: u64) {
     };
     let index = &piece.part.index;
     if window.start < index.header_len {
-        // Its header is not needed again; players pass over `free`.
+        // Its header is not needed again; players pass over `free`. Nothing of what it says stays: the
+        // recorder writes the duration into it when it closes the file, and a film never changes.
+        let (ftyp, header) = (index.ftyp_len, index.header_len);
         put(4, b"free");
-        put(index.ftyp_len + 4, b"free");
+        put(8, &vec![0; ftyp.saturating_sub(8) as usize]);
+        put(ftyp + 4, b"free");
+        put(ftyp + 8, &vec![0; header.saturating_sub(ftyp + 8).min(MAX_HEADER) as usize]);
     }
     let mut entries = index.entries();
     let mut n = 0;
@@ -143,8 +200,7 @@ fn overlay(piece: &Piece, bytes: &mut [u8], offset: u64) {
             break;
         }
         if n >= piece.first && overlaps(entry.offset..entry.offset + entry.size, &window) {
-            let sequence = piece.sequence.wrapping_add((n - piece.first) as u32);
-            put(entry.offset + entry.sequence_at, &sequence.to_be_bytes());
+            put(entry.offset + entry.sequence_at, &sequence(piece, n).to_be_bytes());
             for traf in &entry.trafs {
                 let time = film_time(piece, traf.track, traf.base);
                 put(entry.offset + traf.base_at, &time.to_be_bytes());

@@ -17,9 +17,10 @@ mod parts;
 mod plan;
 mod position;
 mod thumbnail;
+mod times;
 
 pub use cut::{Cut, Point};
-pub use film::Film;
+pub use film::{Film, Reading};
 pub use position::position_of_gap;
 
 use std::collections::VecDeque;
@@ -31,7 +32,8 @@ use crate::recording::{RecordingInfo, Recordings, mp4};
 use crate::store::Store;
 use crate::supervise::{Group, Spawner};
 
-/// Films of running recordings that are remembered, so that their download can go on.
+/// Films that are remembered: those of running recordings, so that their download can go on, and
+/// others, because a player asks for many ranges of one.
 const REMEMBERED: usize = 8;
 
 /// What the room works with.
@@ -57,8 +59,17 @@ struct Inner {
     store: Store,
     growing: parts::Growing,
     thumbnails: thumbnail::Thumbnails,
-    /// Of recordings that run: their next film is another one.
-    remembered: Mutex<VecDeque<Arc<Film>>>,
+    remembered: Mutex<VecDeque<(Made, Arc<Film>)>>,
+}
+
+/// What a film was made of; the same again makes the same film.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Made {
+    name: RecordingName,
+    cut: Cut,
+    files: usize,
+    bytes: u64,
+    closed: bool,
 }
 
 impl Footage {
@@ -83,10 +94,22 @@ impl Footage {
     /// Fails with `NotFound` without footage, `InvalidParams` when nothing was recorded in that time,
     /// and `InvalidState` when its segments do not fit together.
     pub async fn film(&self, name: &RecordingName, cut: Cut, as_of: Option<&str>) -> Result<Arc<Film>> {
-        if let Some(known) = as_of.and_then(|tag| self.remembered(tag)) {
+        let (info, files) = self.inner.recordings.files(name).await?;
+        let same =
+            |made: &Made, film: &Film, tag: &str| (&made.name, made.cut) == (name, cut) && film.tag() == tag;
+        if let Some(known) = as_of.and_then(|tag| self.find(|made, film| same(made, film, tag))) {
             return Ok(known);
         }
-        let (info, files) = self.inner.recordings.files(name).await?;
+        let made = Made {
+            name: name.clone(),
+            cut,
+            files: files.len(),
+            bytes: files.iter().map(|f| f.size).sum(),
+            closed: !info.recording,
+        };
+        if let Some(known) = self.find(|known, _| *known == made) {
+            return Ok(known);
+        }
         let parts = self.parts(info.id, files).await?;
         if parts.is_empty() {
             return Err(Error::not_found("Recording", name)
@@ -94,19 +117,21 @@ impl Footage {
         }
         let plan = plan::Plan::new(parts, cut)?;
         let film = Arc::new(Film::new(name, plan, (!info.recording).then_some(info.modified_us)));
-        if info.recording {
-            let mut all = self.inner.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-            all.push_back(film.clone());
-            if all.len() > REMEMBERED {
-                all.pop_front();
-            }
+        let mut all = self.inner.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back((made, film.clone()));
+        if all.len() > REMEMBERED {
+            all.pop_front();
         }
         Ok(film)
     }
 
-    fn remembered(&self, tag: &str) -> Option<Arc<Film>> {
-        let all = self.inner.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().find(|f| f.tag() == tag).cloned()
+    fn find(&self, is_it: impl Fn(&Made, &Film) -> bool) -> Option<Arc<Film>> {
+        let mut all = self.inner.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = all.iter().position(|(made, film)| is_it(made, film))?;
+        let found = all.remove(found)?;
+        let film = found.1.clone();
+        all.push_back(found);
+        Some(film)
     }
 }
 

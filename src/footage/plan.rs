@@ -1,14 +1,13 @@
 //! Which bytes of which file make a film, and when each plays. Decided without I/O.
 
-use std::ops::Range;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::cut::{Cut, Point};
-use crate::base::clock::iso8601;
-use crate::base::{Error, Result};
-use crate::recording::mp4::{self, Front, Index, Reference, rescale_up};
+use super::cut::Cut;
+use super::times::{begin, end_of, lead_scale, same_form, select, shifted, starts, to_us};
+use crate::base::Result;
+use crate::recording::mp4::{self, Front, Index, Reference, Split, rescale_up};
 
 /// A change of how films are made makes other films.
 const LAYOUT: &[u8] = b"film 1";
@@ -27,41 +26,77 @@ pub(super) struct Part {
     pub index: Index,
 }
 
-/// A stretch of one file within the film.
+/// What one file gives to the film.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub part: Part,
-    /// These bytes of the file.
-    pub take: Range<u64>,
-    /// Where they start in the film.
-    pub at: u64,
-    /// The first fragment taken, counted from 0 in the file.
+    /// The first fragment taken, counted from 0 in the file; without its first half where that is split.
     pub first: u64,
     /// Its sequence number in the film.
     pub sequence: u32,
     /// When the segment's own time 0 plays, in ticks of the leading track.
     pub start: i64,
+    /// The fragments that become two, in order.
+    pub splits: Vec<SplitAt>,
+}
+
+/// A fragment that becomes two.
+#[derive(Clone, Debug)]
+pub(super) struct SplitAt {
+    /// Counted from 0 in the file.
+    pub number: u64,
+    /// Of its `moof` in the file.
+    pub offset: u64,
+    /// Bytes of the whole fragment.
+    pub size: u64,
+    /// Where.
+    pub split: Split,
+    /// The film starts with its second half.
+    pub only_second: bool,
+}
+
+/// A stretch of the film; it ends where the next one starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// Where it starts in the film.
+    pub at: u64,
+    pub source: Source,
+}
+
+/// What a stretch is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    /// The header and the index for players.
+    Front,
+    /// Bytes of a piece's file.
+    File { piece: usize, offset: u64 },
+    /// `moof` of the first half of a piece's split.
+    First { piece: usize, split: usize },
+    /// The same of the second half.
+    Second { piece: usize, split: usize },
+    /// A `free` box.
+    Fill,
 }
 
 /// A film.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub pieces: Vec<Piece>,
-    /// Bytes of the front: one header and the index for players.
+    pub spans: Vec<Span>,
+    /// Bytes of the front.
     pub front_len: u64,
     /// Bytes in all.
     pub len: u64,
     /// Strong: the same tag, the same bytes.
     pub tag: String,
-    /// When the last sample ends, in ticks of the leading track.
-    pub end: u64,
     /// Position of the cut in the whole film, microseconds; `None` = whole.
     pub cut: Option<(u64, u64)>,
+    /// When the last sample ends, in ticks of the leading track.
+    end: u64,
     length_ms: u64,
+    /// Where players can jump to: place in the film, and ticks.
+    points: Vec<(u64, u64)>,
 }
-
-/// One end of a cut: part, fragment in it.
-type At = (usize, u64);
 
 impl Plan {
     /// `parts` in order, at least one.
@@ -75,241 +110,183 @@ impl Plan {
         };
         let taken = from.0..=to.0;
         same_form(&parts[taken.clone()])?;
-        let length_ms = parts[taken.clone()].iter().map(|p| p.index.media_us()).sum::<u64>() / 1000;
-        let header = parts[from.0].index.header_len;
-        let mut pieces: Vec<Piece> = Vec::new();
-        let (mut at, mut sequence) = (header + mp4::added(length_ms), 1u32);
-        let front_len = at;
-        let (mut zero, mut position, mut end) = (0, 0, 0);
-        for (n, part) in parts.into_iter().enumerate().filter(|(n, _)| taken.contains(n)) {
+        let scale = lead_scale(&parts[from.0].index);
+        let range = |n: usize, part: &Part| {
             let first = if n == from.0 { from.1 } else { 0 };
-            let until = if n == to.0 { to.1 } else { part.index.count };
-            let edges = edges(&part.index, first, until);
-            let lead_us = |ticks: i64| to_us(ticks, lead_scale(&part.index));
-            if n == from.0 {
-                zero = if cut.is_whole() { 0 } else { starts[n] + edges.start };
-                position = lead_us(zero);
-            }
-            end = (starts[n] + edges.end - zero).max(0);
-            let begin = if n == from.0 { edges.offset } else { 0 };
-            let take = begin..edges.until;
-            let (len, count) = (take.end - take.start, until - first);
-            pieces.push(Piece { take, at, first, sequence, start: starts[n] - zero, part });
-            at += len;
-            sequence = sequence.wrapping_add(count as u32);
+            first..if n == to.0 { to.1 } else { part.index.count }
+        };
+        let zero = if cut.is_whole() { 0 } else { starts[from.0] + begin(&parts[from.0].index, from.1) };
+        let last = &parts[to.0].index;
+        let end = (starts[to.0] + end_of(last, range(to.0, &parts[to.0]).end) - zero).max(0);
+        let length_us = if cut.is_whole() {
+            // As the index of recordings counts it, so that lists know the size.
+            parts.iter().map(|p| p.index.media_us()).sum::<u64>()
+        } else {
+            to_us(end, scale)
+        };
+        let length_ms = length_us / 1000;
+        let mut pieces: Vec<Piece> = Vec::new();
+        for (n, part) in parts.into_iter().enumerate().filter(|(n, _)| taken.contains(n)) {
+            let fragments = range(n, &part);
+            let start = starts[n] - zero;
+            pieces.push(Piece { first: fragments.start, sequence: 0, start, splits: Vec::new(), part });
         }
-        let scale = lead_scale(&pieces[0].part.index);
-        let cut = (!cut.is_whole()).then(|| (position, position + to_us(end, scale)));
-        let tag = tag(&pieces);
-        Ok(Plan { pieces, front_len, len: at, tag, end: end.unsigned_abs(), cut, length_ms })
+        let cut = (!cut.is_whole()).then(|| (to_us(zero, scale), to_us(zero + end, scale)));
+        let mut plan = Plan {
+            front_len: pieces[0].part.index.header_len + mp4::front_added(length_ms),
+            spans: Vec::new(),
+            len: 0,
+            tag: String::new(),
+            end: end.unsigned_abs(),
+            cut,
+            length_ms,
+            points: Vec::new(),
+            pieces,
+        };
+        let half = plan.cut.is_some();
+        let most = mp4::references(length_ms) as usize;
+        // Never more often than the front has room for.
+        let mut spacing = (plan.end / most as u64).max(u64::from(scale) * 4 / 5);
+        let mut jumps = plan.jumps(to.1, spacing);
+        while jumps.len() > most {
+            spacing = spacing.saturating_mul(2);
+            jumps = plan.jumps(to.1, spacing);
+        }
+        plan.lay_out(to.1, &jumps, half);
+        plan.tag = tag(&plan);
+        Ok(plan)
     }
 
-    /// What the front of the film says. Walks over all of its fragments.
+    /// The fragments with a keyframe to jump to, `spacing` ticks apart at least: piece, fragment, time.
+    /// The first is where the film starts.
+    fn jumps(&self, until: u64, spacing: u64) -> Vec<(usize, u64, u64)> {
+        let mut found: Vec<(usize, u64, u64)> = vec![(0, self.pieces[0].first, 0)];
+        let mut time = 0;
+        for (n, piece) in self.pieces.iter().enumerate() {
+            let lead = piece.part.index.lead();
+            let end = if n + 1 == self.pieces.len() { until } else { piece.part.index.count };
+            let mut entries = piece.part.index.entries();
+            let mut number = 0;
+            while let Some(e) = entries.next() {
+                let taken = (piece.first..end).contains(&number) && (n, number) != (0, piece.first);
+                number += 1;
+                let after = if e.keyframe { Some(0) } else { e.split.map(|s| s.after) };
+                let (true, Some(after)) = (taken, after) else { continue };
+                let Some(traf) = e.trafs.iter().find(|t| t.track == lead) else { continue };
+                let now = shifted(traf.base.saturating_add(after), piece.start);
+                if now.saturating_sub(time) >= spacing {
+                    found.push((n, number - 1, now));
+                    time = now;
+                }
+            }
+        }
+        found
+    }
+
+    /// Places everything; `half`: the first fragment starts with its second half where it can.
+    fn lay_out(&mut self, until: u64, jumps: &[(usize, u64, u64)], half: bool) {
+        let mut at = self.front_len;
+        let mut spans = vec![Span { at: 0, source: Source::Front }];
+        let (mut points, mut sequence, mut extra) = (Vec::with_capacity(jumps.len()), 1u32, 0);
+        let pieces = self.pieces.len();
+        for (n, piece) in self.pieces.iter_mut().enumerate() {
+            piece.sequence = sequence;
+            let end = if n + 1 == pieces { until } else { piece.part.index.count };
+            // The header of a later file comes along, as a box that players pass over.
+            let mut from = if n == 0 { None } else { Some(0) };
+            let mut file_end = piece.part.index.header_len;
+            let (mut number, mut splits) = (0, Vec::new());
+            let mut entries = piece.part.index.entries();
+            while let Some(e) = entries.next() {
+                if number >= end {
+                    break;
+                }
+                number += 1;
+                if number <= piece.first {
+                    continue;
+                }
+                let from = from.get_or_insert(e.offset);
+                file_end = e.offset + e.size;
+                sequence = sequence.wrapping_add(1);
+                let Some((_, _, time)) = jumps.get(points.len()).filter(|j| (j.0, j.1 + 1) == (n, number))
+                else {
+                    continue;
+                };
+                let start = (n, number - 1) == (0, piece.first);
+                let Some(split) = e.split.filter(|_| !start || half) else {
+                    points.push((at + (e.offset - *from), *time));
+                    continue;
+                };
+                let split_at =
+                    SplitAt { number: number - 1, offset: e.offset, size: e.size, split, only_second: start };
+                let this = splits.len();
+                if e.offset > *from {
+                    spans.push(Span { at, source: Source::File { piece: n, offset: *from } });
+                    at += e.offset - *from;
+                }
+                let data = e.offset + split.moof_len + 8;
+                if !start {
+                    spans.push(Span { at, source: Source::First { piece: n, split: this } });
+                    at += split.first_len + 8;
+                    spans.push(Span { at, source: Source::File { piece: n, offset: data } });
+                    at += split.data_before;
+                    sequence = sequence.wrapping_add(1);
+                    extra += split.added();
+                }
+                points.push((at, *time));
+                spans.push(Span { at, source: Source::Second { piece: n, split: this } });
+                at += split.second_len + 8;
+                *from = data + split.data_before;
+                splits.push(split_at);
+            }
+            piece.splits = splits;
+            let from = from.unwrap_or(file_end);
+            if file_end > from {
+                spans.push(Span { at, source: Source::File { piece: n, offset: from } });
+                at += file_end - from;
+            }
+        }
+        spans.push(Span { at, source: Source::Fill });
+        self.len = at + (mp4::added(self.length_ms) - mp4::front_added(self.length_ms)).saturating_sub(extra);
+        (self.spans, self.points) = (spans, points);
+    }
+
+    /// What the front of the film says.
     pub(super) fn front(&self) -> Front {
         let index = &self.pieces[0].part.index;
         let lead = index.tracks[index.lead()];
-        let most = mp4::references(self.length_ms) as usize;
-        // Never more often than the front has room for.
-        let mut spacing = (self.end / (most as u64).max(1)).max(u64::from(lead.timescale) * 4 / 5);
-        let mut references = self.references(spacing);
-        while references.len() > most {
-            spacing = spacing.saturating_mul(2);
-            references = self.references(spacing);
-        }
-        let fits = |r: &(u64, u64)| r.0 < 1 << 31 && u32::try_from(r.1).is_ok();
-        let references = if references.iter().all(fits) { references } else { Vec::new() };
+        let ends = self.points.iter().skip(1).copied().chain([(self.len, self.end)]);
+        let references = self.points.iter().zip(ends).map(|(from, to)| {
+            let (size, ticks) = (to.0 - from.0, to.1.saturating_sub(from.1));
+            let size = u32::try_from(size).ok().filter(|s| *s < 1 << 31)?;
+            Some(Reference { size, duration: u32::try_from(ticks).ok()? })
+        });
         Front {
             duration_us: to_us(self.end as i64, lead.timescale),
             length_ms: self.length_ms,
             track: lead.id,
             timescale: lead.timescale,
             start: 0,
-            references: references
-                .into_iter()
-                .map(|(size, ticks)| Reference { size: size as u32, duration: ticks as u32 })
-                .collect(),
+            // One that cannot be told makes the whole index useless.
+            references: references.collect::<Option<_>>().unwrap_or_default(),
         }
     }
-
-    /// Bytes and ticks of stretches that start with a keyframe and are `spacing` ticks long at least.
-    fn references(&self, spacing: u64) -> Vec<(u64, u64)> {
-        let mut found = Vec::new();
-        let (mut offset, mut time) = (self.front_len, 0);
-        for piece in &self.pieces {
-            let lead = piece.part.index.lead();
-            let mut entries = piece.part.index.entries();
-            let mut n = 0;
-            while let Some(e) = entries.next() {
-                n += 1;
-                let taken = n > piece.first && e.offset < piece.take.end;
-                let Some(traf) = e.trafs.iter().find(|t| t.track == lead && e.keyframe && taken) else {
-                    continue;
-                };
-                let (here, now) = (piece.at + (e.offset - piece.take.start), shifted(traf.base, piece.start));
-                if now.saturating_sub(time) >= spacing {
-                    found.push((here - offset, now - time));
-                    (offset, time) = (here, now);
-                }
-            }
-        }
-        found.push((self.len - offset, self.end.saturating_sub(time)));
-        found
-    }
-}
-
-fn shifted(base: u64, by: i64) -> u64 {
-    base.checked_add_signed(by).unwrap_or(0)
-}
-
-fn lead_scale(index: &Index) -> u32 {
-    index.tracks[index.lead()].timescale
-}
-
-fn to_us(ticks: i64, scale: u32) -> u64 {
-    let us = i128::from(ticks.max(0)) * 1_000_000 / i128::from(scale.max(1));
-    u64::try_from(us).unwrap_or(u64::MAX)
-}
-
-/// When each segment's own time 0 plays, in ticks of the leading track: behind the segment before it.
-/// Within one recorder session the pictures follow each other without a tick between them; after a
-/// gap the film goes on when the longest track has ended.
-fn starts(parts: &[Part]) -> Vec<i64> {
-    let mut all = Vec::with_capacity(parts.len());
-    let mut start = 0u64;
-    for (n, part) in parts.iter().enumerate() {
-        all.push(start as i64);
-        let follows = parts.get(n + 1).is_some_and(|next| {
-            next.stream.0 == part.stream.0 && part.stream.1.checked_add(1) == Some(next.stream.1)
-        });
-        let index = &part.index;
-        let length = if follows { index.tracks[index.lead()].end } else { index.end_in_lead() };
-        // Ends are below 2^56 each; a film of a century is far from that.
-        start = start.saturating_add(length).min(1 << 60);
-    }
-    all
-}
-
-struct Edges {
-    /// Of the first fragment in the file.
-    offset: u64,
-    /// Of the end of the last one.
-    until: u64,
-    /// In ticks of the leading track.
-    start: i64,
-    end: i64,
-}
-
-/// Where fragments `first..until` of a segment stand, in bytes and in time.
-fn edges(index: &Index, first: u64, until: u64) -> Edges {
-    let mut out =
-        Edges { offset: index.header_len, until: index.end, start: 0, end: index.end_in_lead() as i64 };
-    let lead = lead_scale(index);
-    let mut entries = index.entries();
-    let mut n = 0;
-    while let Some(e) = entries.next() {
-        // Rounded down: nothing may start before the film does.
-        let earliest = e.trafs.iter().map(|t| {
-            let scaled = u128::from(t.base) * u128::from(lead) / u128::from(index.tracks[t.track].timescale);
-            i64::try_from(scaled).unwrap_or(i64::MAX)
-        });
-        if n == first {
-            out.offset = e.offset;
-            if first > 0 {
-                out.start = earliest.clone().min().unwrap_or(0);
-            }
-        }
-        if n == until {
-            out.until = e.offset;
-            out.end = earliest.max().unwrap_or(0);
-            break;
-        }
-        n += 1;
-    }
-    out
-}
-
-/// The fragments that hold the cut.
-fn select(parts: &[Part], starts: &[i64], cut: Cut) -> Result<(At, At)> {
-    let (mut from, mut to): (Option<At>, Option<At>) = (None, None);
-    let mut keyframe: At = (0, 0);
-    let mut span: Option<(i64, i64)> = None;
-    for (n, part) in parts.iter().enumerate() {
-        let (lead, scale) = (part.index.lead(), lead_scale(&part.index));
-        let end_us = to_us(part.index.end_in_lead() as i64, scale);
-        let mut entries = part.index.entries();
-        let mut before: Option<(u64, u64)> = None;
-        let mut fragment = 0;
-        // Each fragment ends where the next one starts, so it is judged then.
-        let mut judge = |fragment: u64, start: u64, end: u64, keyframe: At| {
-            let position = to_us(starts[n], scale);
-            let is_after = |point: Point, us: u64| match point {
-                Point::Moment(moment) => part.start_us.saturating_add_unsigned(us) > moment,
-                Point::Position(wanted) => position.saturating_add(us) > wanted,
-            };
-            if from.is_none() && cut.from.is_none_or(|p| is_after(p, end)) {
-                from = Some(keyframe);
-            }
-            if cut.to.is_none_or(|p| !is_after(p, start)) {
-                to = Some((n, fragment + 1));
-            }
-        };
-        while let Some(e) = entries.next() {
-            let base = e.trafs.iter().find(|t| t.track == lead).map(|t| to_us(t.base as i64, scale));
-            let start = base.or(before.map(|b| b.1)).unwrap_or(0);
-            if let Some((number, begun)) = before {
-                judge(number, begun, start, keyframe);
-            }
-            if fragment == 0 || e.keyframe {
-                keyframe = (n, fragment);
-            }
-            before = Some((fragment, start));
-            fragment += 1;
-        }
-        if let Some((number, begun)) = before {
-            judge(number, begun, end_us, keyframe);
-        }
-        let (first, last) = (part.start_us, part.start_us.saturating_add_unsigned(end_us));
-        span = Some(span.map_or((first, last), |s: (i64, i64)| (s.0.min(first), s.1.max(last))));
-    }
-    match (from, to) {
-        (Some(from), Some(to)) if from < to => Ok((from, to)),
-        _ => {
-            let (first, last) = span.unwrap_or_default();
-            let hint = format!("the recording has footage from {} to {}", iso8601(first), iso8601(last));
-            Err(Error::param("from/to", "must hold a part of the recording", hint))
-        }
-    }
-}
-
-/// One header stands for all of a film, so what it describes must be the same.
-fn same_form(parts: &[Part]) -> Result<()> {
-    let first = &parts[0];
-    let Some(other) = parts.iter().find(|p| p.index.form != first.index.form) else { return Ok(()) };
-    let text = format!(
-        "the picture or sound format changes with segment {}, so they do not make one file",
-        other.number
-    );
-    Err(Error::state(text, "MIXED_FORMATS", &["ONE_FORMAT"]).with(
-        "suggestion",
-        format!(
-            "get them one by one: ?segment={} to ?segment={}",
-            first.number,
-            parts[parts.len() - 1].number
-        ),
-    ))
 }
 
 /// File names hold the microsecond of their first frame and files only ever grow, so name, session
 /// and bytes taken say what the bytes are.
-fn tag(pieces: &[Piece]) -> String {
+fn tag(plan: &Plan) -> String {
     let mut hash = Sha256::new();
     hash.update(LAYOUT);
-    for p in pieces {
+    for p in &plan.pieces {
         hash.update(p.part.file.as_bytes());
         hash.update(p.part.stream.0);
-        for n in [p.part.file.len() as u64, p.part.stream.1, p.take.start, p.take.end, p.start as u64] {
+        for n in [p.part.file.len() as u64, p.part.stream.1, p.part.index.end, p.first, p.start as u64] {
             hash.update(n.to_be_bytes());
         }
+    }
+    for n in [plan.len, plan.end, plan.length_ms, plan.spans.len() as u64] {
+        hash.update(n.to_be_bytes());
     }
     let digest = hash.finalize();
     let hex: String = digest.iter().take(16).map(|b| format!("{b:02x}")).collect();

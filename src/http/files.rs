@@ -21,7 +21,7 @@ use super::range::{self, Asked, Part};
 use super::server::Main;
 use crate::base::id::is_plain_name;
 use crate::base::{Error, RecordingName, Result};
-use crate::footage::{Cut, Film};
+use crate::footage::{Cut, Film, Reading};
 use crate::recording::Lease;
 
 /// What a path below `/files/` names.
@@ -60,9 +60,15 @@ struct Content {
     content_type: &'static str,
 }
 
-impl Source for Film {
+/// A film that is sent.
+struct Playing {
+    film: Arc<Film>,
+    reading: Reading,
+}
+
+impl Source for Playing {
     fn read(&self, start: u64, length: usize) -> io::Result<Vec<u8>> {
-        Film::read(self, start, length)
+        self.film.read(&self.reading, start, length)
     }
 }
 
@@ -181,7 +187,7 @@ async fn open(found: Found) -> Result<Content> {
                 modified: film.modified_us().map(|us| http_date(us.div_euclid(1_000_000))),
                 name: film.file_name().to_owned(),
                 content_type: "video/mp4",
-                source: film,
+                source: Arc::new(Playing { film, reading: Reading::default() }),
             });
         }
     };

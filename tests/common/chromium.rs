@@ -62,6 +62,14 @@ impl Chromium {
         self.call("Network.setBlockedURLs", json!({ "urls": patterns }));
     }
 
+    /// From now on everything comes with this many bytes a second; 0 = as fast as it can.
+    pub fn throttle(&mut self, rate: u32) {
+        let rate = if rate == 0 { -1 } else { i64::from(rate) };
+        let conditions =
+            json!({ "offline": false, "latency": 0, "downloadThroughput": rate, "uploadThroughput": -1 });
+        self.call("Network.emulateNetworkConditions", conditions);
+    }
+
     /// Opens a page.
     pub fn open(&mut self, url: &str) {
         self.call("Page.navigate", json!({ "url": url }));

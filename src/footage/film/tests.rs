@@ -30,6 +30,13 @@ impl Shelf {
         self.put(build::segment(fragments, before, start_us), number, session, before, start_us);
     }
 
+    /// A segment whose keyframes stand inside of fragments: every 30 frames, fragments of 16.
+    fn add_drifting(&mut self, fragments: u64) {
+        let number = self.parts.len() as u32 + 1;
+        let start_us = START + i64::from(number) * 60_000_000;
+        self.put(build::drifting(fragments, 0, start_us), number, number as u8, 0, start_us);
+    }
+
     fn put(&mut self, bytes: Vec<u8>, number: u32, session: u8, count: u64, start_us: i64) {
         let file = format!("{number}.mp4");
         let path = self.dir.path().join(&file);
@@ -53,7 +60,7 @@ fn three() -> Shelf {
 }
 
 fn whole(film: &Film) -> Vec<u8> {
-    let bytes = film.read(0, film.size() as usize + 100).unwrap();
+    let bytes = film.read(&Reading::default(), 0, film.size() as usize + 100).unwrap();
     assert_eq!(bytes.len() as u64, film.size());
     bytes
 }
@@ -161,10 +168,12 @@ fn only_the_fields_that_must_change_do() {
         let file = std::fs::read(&part.path).unwrap();
         own.extend_from_slice(if n == 0 { &file[part.index.header_len as usize..] } else { &file });
     }
-    let body = &film[film.len() - own.len()..];
+    let front = shelf.film(Cut::WHOLE).plan.front_len as usize;
+    let body = &film[front..front + own.len()];
     let changed = body.iter().zip(&own).filter(|(a, b)| a != b).count();
-    // A sequence number and a time for each fragment, eight letters for each further header.
-    assert!(changed <= 12 * (4 + 8) + 2 * 8, "{changed} bytes differ");
+    // A sequence number and a time for each fragment, and the two headers that are not needed again.
+    let headers: u64 = shelf.parts[1..].iter().map(|p| p.index.header_len).sum();
+    assert!(changed as u64 <= 12 * (4 + 8) + headers, "{changed} bytes differ");
 }
 
 #[test]
@@ -225,6 +234,19 @@ fn segments_of_two_formats_make_no_film_but_each_side_does() {
 }
 
 #[test]
+fn a_film_stays_the_same_when_the_recorder_closes_a_file_of_it() {
+    let shelf = three();
+    let film = shelf.film(Cut::WHOLE);
+    let before = whole(&film);
+    for part in &shelf.parts {
+        let mut file = std::fs::read(&part.path).unwrap();
+        build::close(&mut file, 1234);
+        std::fs::write(&part.path, file).unwrap();
+    }
+    assert!(whole(&shelf.film(Cut::WHOLE)) == before);
+}
+
+#[test]
 fn another_part_or_a_grown_recording_has_another_tag() {
     let mut shelf = three();
     let first = shelf.film(Cut::WHOLE).tag().to_owned();
@@ -233,6 +255,82 @@ fn another_part_or_a_grown_recording_has_another_tag() {
     assert_ne!(shelf.film(Cut { from, to: None }).tag(), first);
     shelf.add(1, 2, 0);
     assert_ne!(shelf.film(Cut::WHOLE).tag(), first);
+}
+
+/// The frames of the fragment at `at`: whether the first is a keyframe, how long all are, their bytes.
+fn frames(film: &[u8], at: usize) -> (bool, u64, &[u8]) {
+    let trun = at + 68;
+    assert_eq!(&film[trun + 4..trun + 8], b"trun");
+    let count = be(&film[trun + 12..trun + 16]) as usize;
+    let row = |n: usize| &film[trun + 20 + 12 * n..trun + 32 + 12 * n];
+    let duration = (0..count).map(|n| be(&row(n)[..4])).sum();
+    let size: u64 = (0..count).map(|n| be(&row(n)[4..8])).sum();
+    let data = at + be(&film[trun + 16..trun + 20]) as usize;
+    assert_eq!((&film[data - 4..data], be(&film[data - 8..data - 4])), (&b"mdat"[..], size + 8));
+    (be(&row(0)[8..]) == 0, duration, &film[data..data + size as usize])
+}
+
+#[test]
+fn a_keyframe_inside_of_a_fragment_becomes_the_start_of_one() {
+    let mut shelf = Shelf::new();
+    // 320 frames each: keyframes at 0, 30, 60, …, most of them inside of a fragment of 16.
+    shelf.add_drifting(20);
+    shelf.add_drifting(20);
+    let film = shelf.film(Cut::WHOLE);
+    let bytes = whole(&film);
+    let (shown, references, index_end) = walk(&bytes);
+    let mut time = 0;
+    let mut data = Vec::new();
+    for (n, s) in shown.iter().enumerate() {
+        let (_, duration, frames) = frames(&bytes, s.at);
+        assert_eq!((s.sequence, s.base), (n as u64 + 1, time), "{n}");
+        time += duration;
+        data.extend_from_slice(frames);
+    }
+    assert_eq!(time, 640 * 3000);
+    let own: Vec<u8> = shelf
+        .parts
+        .iter()
+        .flat_map(|p| {
+            let file = std::fs::read(&p.path).unwrap();
+            let mut entries = p.index.entries();
+            let mut own = Vec::new();
+            while let Some(e) = entries.next() {
+                own.extend_from_slice(frames(&file, e.offset as usize).2);
+            }
+            own
+        })
+        .collect();
+    assert!(data == own, "a frame differs");
+    // 11 keyframes a file, and players can jump to each of them but the start of the second file, which
+    // comes 0.67 s after the last keyframe of the first one.
+    assert_eq!(references.len(), 21);
+    let mut at = index_end;
+    for (size, _) in &references {
+        assert!(frames(&bytes, at).0, "no keyframe at {at}");
+        at += *size as usize;
+    }
+    assert_eq!(at, bytes.len());
+    assert_eq!(references.iter().map(|r| r.1).sum::<u64>(), time);
+    let size: u64 = shelf.parts.iter().map(|p| p.index.end).sum();
+    assert_eq!(film.size(), crate::footage::size_of(size, 640 * 100 / 3));
+}
+
+#[test]
+fn a_part_starts_with_a_keyframe_wherever_that_stands() {
+    let mut shelf = Shelf::new();
+    shelf.add_drifting(20);
+    for (from, first) in [(0.0, 0), (0.99, 0), (1.0, 30), (1.5, 30), (3.99, 90), (4.05, 120), (10.6, 300)] {
+        let from_us = (from * 1e6) as u64;
+        let film = shelf.film(Cut { from: Some(Point::Position(from_us)), to: None });
+        let bytes = whole(&film);
+        let (shown, ..) = walk(&bytes);
+        assert!(frames(&bytes, shown[0].at).0, "{from}");
+        assert_eq!((shown[0].base, shown[0].sequence), (0, 1));
+        let all: u64 = shown.iter().map(|s| frames(&bytes, s.at).1 / 3000).sum();
+        assert_eq!(320 - all, first, "{from}");
+        assert_eq!(film.plan.cut.unwrap().0, first * 1_000_000 / 30);
+    }
 }
 
 static READ: AtomicU64 = AtomicU64::new(0);
@@ -254,15 +352,18 @@ impl ReadAt for Counted {
 fn a_part_of_a_film_costs_the_disk_that_part_only() {
     let shelf = three();
     let film = shelf.film(Cut::WHOLE).opened_by(|path| Ok(Arc::new(Counted(File::open(path)?))));
+    let reading = Reading::default();
     let read = |offset: u64, length: usize| {
         let before = READ.load(Ordering::Relaxed);
-        film.read(offset, length).unwrap();
+        film.read(&reading, offset, length).unwrap();
         READ.load(Ordering::Relaxed) - before
     };
     let (size, front) = (film.size(), film.plan.front_len);
-    assert_eq!(read(size - 1000, 1000), 1000);
+    let fill = film.plan.spans.last().unwrap().at;
+    assert_eq!(read(size / 2, 1000), 1000);
     assert_eq!(read(front, 1), 1);
-    assert_eq!(read(front + 500, (size - front - 500) as usize), size - front - 500);
+    assert_eq!(read(front + 500, size as usize), fill - front - 500);
+    assert_eq!(read(fill, 1000), 0);
     // The first bytes cost the first header, once.
     let header = film.plan.pieces[0].part.index.header_len;
     assert_eq!(read(0, 10), header);
@@ -274,19 +375,21 @@ fn a_file_that_is_gone_breaks_off_where_it_is_missing() {
     let shelf = three();
     let film = shelf.film(Cut::WHOLE);
     std::fs::remove_file(&shelf.parts[1].path).unwrap();
-    let end_of_first = film.plan.pieces[1].at;
-    assert!(film.read(0, end_of_first as usize).is_ok());
-    assert!(film.read(end_of_first - 5, 10).is_err());
+    let second = |s: &&crate::footage::plan::Span| matches!(s.source, Source::File { piece: 1, .. });
+    let end_of_first = film.plan.spans.iter().find(second).unwrap().at;
+    assert!(film.read(&Reading::default(), 0, end_of_first as usize).is_ok());
+    assert!(film.read(&Reading::default(), end_of_first - 5, 10).is_err());
 }
 
 proptest! {
     #[test]
     fn any_partition_of_ranges_is_the_whole(
         cuts in proptest::collection::vec(0usize..20_000, 0..12),
-        from in proptest::option::of(0u64..6_000_000),
+        from in proptest::option::of(0u64..10_000_000),
     ) {
         let cut = Cut { from: from.map(Point::Position), to: None };
-        let shelf = three();
+        let mut shelf = three();
+        shelf.add_drifting(9);
         let bytes = whole(&shelf.film(cut));
         let mut edges: Vec<usize> = cuts.into_iter().map(|c| c % bytes.len()).collect();
         edges.extend([0, bytes.len()]);
@@ -294,7 +397,7 @@ proptest! {
         let fresh = shelf.film(cut);
         let mut joined = Vec::new();
         for pair in edges.windows(2) {
-            joined.extend(fresh.read(pair[0] as u64, pair[1] - pair[0]).unwrap());
+            joined.extend(fresh.read(&Reading::default(), pair[0] as u64, pair[1] - pair[0]).unwrap());
         }
         prop_assert!(joined == bytes);
     }

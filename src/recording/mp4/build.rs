@@ -46,12 +46,20 @@ pub(crate) fn header(width: u16, height: u16, number: u64, start_us: i64) -> Vec
 
 /// `moof` and `mdat` of `frames` frames of `ticks` each, the first a keyframe.
 pub(crate) fn fragment(base: u64, frames: u32, ticks: u32, frame_size: u32) -> Vec<u8> {
+    let keys: Vec<bool> = (0..frames).map(|n| n == 0).collect();
+    frames_of(base, &keys, ticks, frame_size)
+}
+
+/// As [`fragment`], with a frame for each of `keys`, which says whether it is a keyframe.
+pub(crate) fn frames_of(base: u64, keys: &[bool], ticks: u32, frame_size: u32) -> Vec<u8> {
+    let frames = keys.len() as u32;
     let mut tfhd = vec![0, 2, 0, 0];
     tfhd.extend(1u32.to_be_bytes());
     let mut tfdt = vec![1, 0, 0, 0];
     tfdt.extend(base.to_be_bytes());
-    let entries: Vec<u8> = (0..frames)
-        .flat_map(|n| [ticks, frame_size + 4, if n == 0 { 0 } else { 1 << 16 }])
+    let entries: Vec<u8> = keys
+        .iter()
+        .flat_map(|key| [ticks, frame_size + 4, if *key { 0 } else { 1 << 16 }])
         .flat_map(u32::to_be_bytes)
         .collect();
     let build = |offset: u32| {
@@ -64,9 +72,10 @@ pub(crate) fn fragment(base: u64, frames: u32, ticks: u32, frame_size: u32) -> V
     };
     let offset = build(0).len() as u32 + 8;
     let mut data = Vec::new();
-    for _ in 0..frames {
+    for n in 0..frames {
         data.extend(frame_size.to_be_bytes());
-        data.extend(vec![0x65; frame_size as usize]);
+        // Each frame is another one.
+        data.extend((0..frame_size).map(|i| (base / 3000 + u64::from(n * 7 + i)) as u8 | 1));
     }
     [build(offset), mp4_box(b"mdat", &data)].concat()
 }
@@ -84,4 +93,15 @@ pub(crate) fn segment(parts: u64, number: u64, start_us: i64) -> Vec<u8> {
 pub(crate) fn close(file: &mut [u8], duration_ms: u32) {
     let at = file.windows(4).position(|w| w == b"mvhd").expect("a header") + 4 + 16;
     file[at..at + 4].copy_from_slice(&duration_ms.to_be_bytes());
+}
+
+/// A segment with a keyframe every 30 frames and fragments of 16, as they drift against each other in
+/// real ones.
+pub(crate) fn drifting(fragments: u64, number: u64, start_us: i64) -> Vec<u8> {
+    let mut out = header(1280, 720, number, start_us);
+    for n in 0..fragments {
+        let keys: Vec<bool> = (n * 16..n * 16 + 16).map(|frame| frame % 30 == 0).collect();
+        out.extend(frames_of(n * 48_000, &keys, 3000, 40));
+    }
+    out
 }

@@ -1,7 +1,7 @@
 //! The front of a film: one `ftyp` and `moov` for all of its segments, and the index players seek by.
 
 use super::boxes::{Boxes, Fields, need};
-use super::{Damage, MAX_MOOV};
+use super::{Damage, MAX_MOOV, SPLIT_MAX};
 
 /// Bytes that [`front`] adds to the header it is given, besides the index: `mehd`.
 const MEHD: u64 = 20;
@@ -19,8 +19,15 @@ pub fn references(duration_ms: u64) -> u64 {
 }
 
 /// How many bytes longer than the header of its first segment the front of a film is.
-pub fn added(duration_ms: u64) -> u64 {
+pub fn front_added(duration_ms: u64) -> u64 {
     MEHD + SIDX + REFERENCE * references(duration_ms)
+}
+
+/// How many bytes a film has more than its segments: the front, and room for a fragment split in two
+/// at each reference; what is not used of it is a `free` box at the end. So the size of a film follows
+/// from what lists know of it.
+pub fn added(duration_ms: u64) -> u64 {
+    front_added(duration_ms) + SPLIT_MAX * references(duration_ms) + 8
 }
 
 /// A stretch of the film that one can start to play at.
@@ -37,7 +44,7 @@ pub struct Reference {
 pub struct Front {
     /// Recorded time that plays, microseconds.
     pub duration_us: u64,
-    /// Recorded time by which the size is fixed, see [`added`].
+    /// Recorded time by which the size is fixed, see [`front_added`].
     pub length_ms: u64,
     /// The leading track.
     pub track: u32,
@@ -50,7 +57,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// Makes the front from a segment's `ftyp` and `moov`. Its size is theirs and [`added`].
+    /// Makes the front from a segment's `ftyp` and `moov`. Its size is theirs and [`front_added`].
     pub fn make(&self, header: &[u8]) -> Result<Vec<u8>, Damage> {
         if header.len() as u64 > MAX_MOOV {
             return Err(Damage("the file has no moov of a sane size"));
@@ -98,7 +105,7 @@ impl Front {
         let body_at = mvex_at + (mvex.whole.len() - mvex.body.len());
         out.splice(body_at..body_at, mehd);
         self.put_index(&mut out);
-        debug_assert_eq!(out.len() as u64, header.len() as u64 + added(self.length_ms));
+        debug_assert_eq!(out.len() as u64, header.len() as u64 + front_added(self.length_ms));
         Ok(out)
     }
 
@@ -107,26 +114,28 @@ impl Front {
         let count = self.references.len() as u64;
         let used = if count == 0 || count > references(self.length_ms) { 0 } else { 40 + REFERENCE * count };
         let rest = room - used;
-        if used > 0 {
-            out.extend((used as u32).to_be_bytes());
-            out.extend(b"sidx\x01\0\0\0");
-            out.extend(self.track.to_be_bytes());
-            out.extend(self.timescale.to_be_bytes());
-            out.extend(self.start.to_be_bytes());
-            // From the end of this box to what the first reference tells of.
-            out.extend(rest.to_be_bytes());
-            out.extend([0, 0]);
-            out.extend((count as u16).to_be_bytes());
-            for r in &self.references {
-                out.extend((r.size & 0x7fff_ffff).to_be_bytes());
-                out.extend(r.duration.to_be_bytes());
-                // Starts with a keyframe, of the kind that everything after it decodes.
-                out.extend(0x9000_0000_u32.to_be_bytes());
-            }
-        }
+        // In front: behind the index it makes Chromium read the whole film before its first picture.
         out.extend((rest as u32).to_be_bytes());
         out.extend(b"free");
         out.resize(out.len() + rest as usize - 8, 0);
+        if used == 0 {
+            return;
+        }
+        out.extend((used as u32).to_be_bytes());
+        out.extend(b"sidx\x01\0\0\0");
+        out.extend(self.track.to_be_bytes());
+        out.extend(self.timescale.to_be_bytes());
+        out.extend(self.start.to_be_bytes());
+        // The first stretch follows at once.
+        out.extend([0; 8]);
+        out.extend([0, 0]);
+        out.extend((count as u16).to_be_bytes());
+        for r in &self.references {
+            out.extend((r.size & 0x7fff_ffff).to_be_bytes());
+            out.extend(r.duration.to_be_bytes());
+            // Starts with a keyframe, of the kind that everything after it decodes.
+            out.extend(0x9000_0000_u32.to_be_bytes());
+        }
     }
 }
 
@@ -152,10 +161,10 @@ mod tests {
         let header = build::header(640, 360, 0, 0);
         for count in [0, 1, 7] {
             let mut film = some(count).make(&header).unwrap();
-            assert_eq!(film.len() as u64, header.len() as u64 + added(4000), "{count}");
+            assert_eq!(film.len() as u64, header.len() as u64 + front_added(4000), "{count}");
             let kinds: Vec<_> = Boxes::new(&film).map(|b| b.unwrap().kind).collect();
             let expected: &[&[u8; 4]] =
-                if count == 0 { &[b"ftyp", b"moov", b"free"] } else { &[b"ftyp", b"moov", b"sidx", b"free"] };
+                if count == 0 { &[b"ftyp", b"moov", b"free"] } else { &[b"ftyp", b"moov", b"free", b"sidx"] };
             assert!(kinds.iter().eq(expected.iter().copied()), "{count}: {kinds:?}");
             let moov_end = Boxes::new(&film).take(2).map(|b| b.unwrap().whole.len()).sum();
             film.truncate(moov_end);

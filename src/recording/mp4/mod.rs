@@ -8,15 +8,19 @@ mod boxes;
 mod fragment;
 mod header;
 mod index;
+mod index_builder;
 mod joined;
 mod scan;
+mod split;
 mod verify;
 
 pub use fragment::Fragment;
 pub use header::{Header, Mtxi};
-pub use index::{Entries, Entry, Index, IndexBuilder, IndexedTrack, Traf, rescale_up};
-pub use joined::{Front, Reference, added, references};
+pub use index::{Entries, Entry, Index, IndexedTrack, Traf, rescale_up};
+pub use index_builder::IndexBuilder;
+pub use joined::{Front, Reference, added, front_added, references};
 pub use scan::{ReadAt, Scan};
+pub use split::{Halves, SPLIT_MAX, Split};
 pub use verify::last_sound_end;
 
 /// What is wrong with a file.
