@@ -37,7 +37,7 @@ pub struct DataDisk {
     inner: Arc<Inner>,
 }
 
-pub(self) struct Inner {
+struct Inner {
     /// As the settings say it.
     root: PathBuf,
     /// The same through the held descriptor.

@@ -168,6 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a test's task ends with its runtime")]
     async fn a_disk_that_goes_is_told_and_taken_up_again_when_it_is_back() {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("data");

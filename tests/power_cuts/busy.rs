@@ -21,6 +21,9 @@ pub struct Busy {
     clients: Vec<JoinHandle<()>>,
 }
 
+/// What one client does until it is over.
+type Work = Box<dyn FnOnce(&Shared, Client) + Send>;
+
 #[derive(Default)]
 struct Shared {
     over: AtomicBool,
@@ -44,7 +47,7 @@ impl Busy {
     pub fn start(testbox: TestBox) -> Busy {
         let shared = Arc::new(Shared::default());
         let mut clients = Vec::new();
-        let mut run = |work: Box<dyn FnOnce(&Shared, Client) + Send>| {
+        let mut run = |work: Work| {
             let (shared, client) = (shared.clone(), testbox.login("admin"));
             clients.push(std::thread::spawn(move || work(&shared, client)));
         };
