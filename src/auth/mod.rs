@@ -75,6 +75,14 @@ impl Auth {
         token::verify(&inner.keys, token, inner.clock.wall_us(), Mono::now(), &inner.clock_trusted)
     }
 
+    /// As [`Auth::verify`] with the value of an HTTP `Authorization` header (RFC 6750). `None`: one
+    /// that is not text.
+    pub fn verify_header(&self, value: Option<&str>) -> Result<Login> {
+        let bearer =
+            value.and_then(|v| v.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        self.verify(bearer.map(|(_, token)| token.trim()).unwrap_or_default())
+    }
+
     /// A token for `user`, valid from now for `ttl`.
     pub fn mint(&self, role: Role, user: &str, ttl: Duration) -> Result<Secret> {
         token::mint(&self.0.keys, role, user, self.0.clock.wall_us(), ttl)

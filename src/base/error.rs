@@ -82,6 +82,22 @@ impl ErrorKind {
         self.row().0
     }
 
+    /// HTTP status of an answer that carries such an error.
+    pub const fn http_status(self) -> u16 {
+        match self {
+            ErrorKind::InvalidRequest | ErrorKind::InvalidParams => 400,
+            ErrorKind::AuthFailed => 401,
+            ErrorKind::PermissionDenied => 403,
+            ErrorKind::NotFound => 404,
+            ErrorKind::MethodNotFound => 405,
+            ErrorKind::InvalidState => 409,
+            ErrorKind::RateLimited => 429,
+            ErrorKind::Internal | ErrorKind::Config => 500,
+            ErrorKind::Unsupported => 501,
+            ErrorKind::DependencyFailed => 503,
+        }
+    }
+
     /// Program exit code.
     pub const fn exit_code(self) -> u8 {
         self.row().1
@@ -224,6 +240,7 @@ mod tests {
         for kind in ErrorKind::ALL {
             assert!(kind.rpc_code() < 0, "{kind:?}");
             assert_ne!(kind.exit_code(), 0, "{kind:?}");
+            assert!((400..600).contains(&kind.http_status()), "{kind:?}");
         }
     }
 }

@@ -25,9 +25,7 @@ pub(super) fn enter<B>(
 ) -> Result<Guest, Box<Response<Body>>> {
     let auth = &main.services.auth;
     if let Some(value) = request.headers().get(AUTHORIZATION) {
-        let token = value.to_str().ok().and_then(|v| v.split_once(' '));
-        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, t)| t.trim());
-        let login = auth.verify(token.unwrap_or_default()).map_err(|e| challenge(&e))?;
+        let login = auth.verify_header(value.to_str().ok()).map_err(|e| challenge(&e))?;
         return Ok(Guest { login, lease: None });
     }
     let query = request.uri().query().unwrap_or_default();

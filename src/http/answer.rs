@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::file_body::FileBody;
 use super::mjpeg::Mjpeg;
-use crate::base::{Error, ErrorKind};
+use crate::base::Error;
 use crate::live;
 
 /// What an answer carries.
@@ -99,18 +99,7 @@ pub(super) fn refusal(status: StatusCode, error: &str, hint: &str) -> Response<B
 
 /// An error of another room.
 pub(super) fn failure(e: &Error) -> Response<Body> {
-    let status = match e.kind() {
-        ErrorKind::AuthFailed => StatusCode::UNAUTHORIZED,
-        ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::InvalidParams | ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
-        ErrorKind::MethodNotFound => StatusCode::METHOD_NOT_ALLOWED,
-        ErrorKind::InvalidState => StatusCode::CONFLICT,
-        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
-        ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::DependencyFailed => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::Internal | ErrorKind::Config => StatusCode::INTERNAL_SERVER_ERROR,
-    };
+    let status = StatusCode::from_u16(e.kind().http_status()).expect("a status of three digits");
     if status.is_server_error() {
         tracing::warn!("{}", e.chain());
     }

@@ -44,18 +44,9 @@ pub(super) fn answer(e: &Error) -> Response<Body> {
 fn status(e: &Error) -> StatusCode {
     match e.kind() {
         ErrorKind::AuthFailed if e.data().get("reason").is_some_and(|r| r == LINK) => StatusCode::FORBIDDEN,
-        ErrorKind::AuthFailed => StatusCode::UNAUTHORIZED,
-        ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::MethodNotFound => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::InvalidParams if e.data().get("param").is_some_and(|p| p == CONTENT_TYPE) => {
             StatusCode::UNSUPPORTED_MEDIA_TYPE
         }
-        ErrorKind::InvalidParams | ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
-        ErrorKind::InvalidState => StatusCode::CONFLICT,
-        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
-        ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::DependencyFailed => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::Internal | ErrorKind::Config => StatusCode::INTERNAL_SERVER_ERROR,
+        kind => StatusCode::from_u16(kind.http_status()).expect("a status of three digits"),
     }
 }

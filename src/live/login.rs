@@ -23,10 +23,8 @@ impl Inner {
     /// opened with it, goes on.
     pub(super) fn guest(&self, headers: &HeaderMap, query: &str, camera: CameraId) -> Result<Guest> {
         if let Some(value) = headers.get(AUTHORIZATION) {
-            let token = value.to_str().ok().and_then(|v| v.split_once(' '));
-            let token =
-                token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, t)| t.trim());
-            return Ok(Guest { login: self.auth.verify(token.unwrap_or_default())?, link: None, page: None });
+            let login = self.auth.verify_header(value.to_str().ok())?;
+            return Ok(Guest { login, link: None, page: None });
         }
         if let Some(key) = member(query, page::SESSION) {
             return match self.viewings.enter(key, camera, Mono::now()) {
