@@ -45,12 +45,7 @@ impl TestPlan {
     /// which needs a font.
     pub fn args(&self, clock: bool) -> Vec<String> {
         let graph = self.graph(clock);
-        [
-            "-hide_banner",
-            "-nostdin",
-            "-nostats",
-            "-loglevel",
-            "error",
+        let source = [
             // Two threads a filter cost more in hand-over than they gain at these sizes.
             "-filter_complex_threads",
             "1",
@@ -58,29 +53,9 @@ impl TestPlan {
             &graph,
             "-map",
             "[out]",
-            "-fps_mode",
-            "passthrough",
-            "-c:v",
-            "mjpeg",
-            "-threads",
-            "1",
-            // 50 KB a picture of testsrc2 at 1280x720.
-            "-q:v",
-            "6",
-            "-huffman",
-            "default",
-            // Lets the encoder take the pattern's own limited range, marked as such, so that
-            // nothing here or at our encoder converts it: 0.05 of a core at 720p30.
-            "-strict",
-            "unofficial",
-            "-flush_packets",
-            "1",
-            "-f",
-            "mpjpeg",
-            "pipe:1",
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        ];
+        // 50 KB a picture of testsrc2 at 1280x720.
+        into_frame_path(&source, "6")
     }
 
     fn graph(&self, clock: bool) -> String {
@@ -109,6 +84,34 @@ impl TestPlan {
         graph.push_str("[out]");
         graph
     }
+}
+
+/// FFmpeg's arguments around `source`, for pictures on its standard output; `quality` is mjpeg's `-q:v`,
+/// 2 (best) to 31.
+pub(super) fn into_frame_path(source: &[&str], quality: &str) -> Vec<String> {
+    let opening = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"];
+    let pictures = [
+        "-fps_mode",
+        "passthrough",
+        "-c:v",
+        "mjpeg",
+        "-threads",
+        "1",
+        "-q:v",
+        quality,
+        "-huffman",
+        "default",
+        // Lets the encoder take the source's own limited range, marked as such, so that nothing here
+        // or at our encoder converts it: 0.05 of a core at 720p30.
+        "-strict",
+        "unofficial",
+        "-flush_packets",
+        "1",
+        "-f",
+        "mpjpeg",
+        "pipe:1",
+    ];
+    [&opening, source, &pictures].concat().into_iter().map(str::to_owned).collect()
 }
 
 /// The two rows of squares: drawn one pixel a cell, enlarged, laid over. The branch that draws has

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::Result;
 
-use super::pattern::TestPlan;
+use super::pattern::{TestPlan, into_frame_path};
 
 /// A video file, played over and over at its own speed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,12 +66,7 @@ impl FilePlan {
             "scale={width}:{height}:force_original_aspect_ratio=decrease:force_divisible_by=2,\
              pad={width}:{height}:-1:-1,setsar=1,format=yuv420p"
         );
-        [
-            "-hide_banner",
-            "-nostdin",
-            "-nostats",
-            "-loglevel",
-            "error",
+        let source = [
             // A playlist must not lead out of the box.
             "-protocol_whitelist",
             "file",
@@ -86,27 +81,8 @@ impl FilePlan {
             "-an",
             "-vf",
             &shape,
-            "-fps_mode",
-            "passthrough",
-            "-c:v",
-            "mjpeg",
-            "-threads",
-            "1",
-            "-q:v",
-            "4",
-            "-huffman",
-            "default",
-            // As for patterns: nothing converts the range.
-            "-strict",
-            "unofficial",
-            "-flush_packets",
-            "1",
-            "-f",
-            "mpjpeg",
-            "pipe:1",
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        ];
+        into_frame_path(&source, "4")
     }
 }
 
