@@ -210,7 +210,8 @@ impl Open {
             closed = true;
         }
         let torn = followed && !closed;
-        if torn {
+        // MediaMTX closes a file on a full disk without taking half a part back.
+        if torn || closed && self.scan.is_torn() {
             seal(&self.dir_path()?, &self.scan)?;
         }
         let grew = self.scan.fragments() > before;

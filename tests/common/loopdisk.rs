@@ -40,8 +40,13 @@ fn must(program: &str, args: &[&str]) -> Result<String, String> {
 impl Disk {
     /// Makes and mounts an empty disk.
     pub fn create(mib: u64) -> Result<Disk, String> {
+        Disk::create_on(&std::env::temp_dir(), mib)
+    }
+
+    /// The same with its backing file below `place`, which may have less room than the disk seems to.
+    pub fn create_on(place: &Path, mib: u64) -> Result<Disk, String> {
         available()?;
-        let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let dir = tempfile::tempdir_in(place).map_err(|e| e.to_string())?;
         let image = dir.path().join("disk.img");
         let file = fs::File::create(&image).map_err(|e| e.to_string())?;
         file.set_len(mib << 20).map_err(|e| e.to_string())?;
@@ -93,6 +98,23 @@ impl Disk {
     /// Mounts the disk at its place again.
     pub fn mount_again(&self) -> Result<(), String> {
         must("mount", &["-t", "ext4", &self.device, &self.mount.to_string_lossy()]).map(drop)
+    }
+
+    /// Mounts another disk at this one's place.
+    pub fn mount_instead(&self, other: &Disk) -> Result<(), String> {
+        must("mount", &["-t", "ext4", &other.device, &self.mount.to_string_lossy()]).map(drop)
+    }
+
+    /// Repairs what is not mounted anywhere, as an operator would.
+    pub fn repair(&self) {
+        // It answers 1 when it repaired something.
+        let out = run("e2fsck", &["-fy", &self.device]);
+        assert!(out.status.code().is_some_and(|c| c < 4), "{}", String::from_utf8_lossy(&out.stdout));
+    }
+
+    /// Makes the file system give up, as it does by itself after an error of its device.
+    pub fn abort(&self) -> Result<(), String> {
+        must("mount", &["-o", "remount,abort", &self.mount.to_string_lossy()]).map(drop)
     }
 
     /// Whether anybody still has something open on the disk, though it is not mounted anywhere.
