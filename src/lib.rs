@@ -5,6 +5,7 @@
 //! | room | what it owns |
 //! |---|---|
 //! | `base` | error kinds, ids, clock, backoff, secrets, units |
+//! | `durable` | files that survive a power cut; quarantine |
 //! | `config` | configuration layers → checked settings; every mistake at once |
 //! | `log` | where the log goes, and what never reaches it |
 //! | `notice` | facts that clients may hear |
@@ -41,6 +42,7 @@ pub mod config;
 pub mod ctl;
 pub mod diag;
 pub mod disk;
+pub mod durable;
 pub mod encoder;
 pub mod footage;
 pub mod health;

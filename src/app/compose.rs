@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Auth;
@@ -17,10 +18,10 @@ use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
 use crate::notice::{Fact, Notices};
 use crate::pipeline::{self, Parts};
 use crate::preview::Makers;
-use crate::recording::{Recordings, RecordingsOptions};
+use crate::recording::{Checking, Recordings, RecordingsOptions};
 use crate::reload::Reloader;
 use crate::snapshot::{Decoder, Snapshots};
-use crate::store::Store;
+use crate::store::{Opened, Store, StorePlaces};
 use crate::supervise::{Phases, Program, Spawner, systemd};
 use crate::{camera, diag, http, log, rpc};
 
@@ -84,7 +85,15 @@ async fn start(
 
     let clock = Clock::new();
     let spawner = Spawner::start()?;
-    let store = Store::open(&data.database())?;
+    systemd::status("opening the database");
+    let (store, opened) = Store::open_at(StorePlaces::below(data.root()))?;
+    if let Opened::Rebuilt { why, copy } = &opened {
+        let from = copy.map_or("an empty one".into(), |n| format!("copy {n}"));
+        tracing::error!(why, "the database was made again from {from} and the recordings' own files");
+    }
+    // Whatever became of the database: a number that footage stands under is never given again.
+    let known = store.cameras().await?.into_iter().map(|c| c.id).collect();
+    store.restore_cameras(Recordings::cameras_of(data.root(), &known)?).await?;
     let auth = Auth::open(
         &data.secrets(),
         settings.auth.jwt_secret.as_ref(),
@@ -110,7 +119,9 @@ async fn start(
         refuse_percent: settings.storage.refuse_percent,
     })?;
     recordings.keep_on(data.disk().clone());
+    systemd::status("bringing running recordings in order");
     let intents = recordings.recover().await?;
+    let checking = recordings.checking();
     let mediamtx = MediaMtx::start(
         media_options(settings, &data, pipeline::first_paths(&roster, &intents))?,
         &media_phase,
@@ -127,6 +138,12 @@ async fn start(
     };
     let footage = Footage::start(footage, &background);
     let snapshots = Snapshots::open(data.snapshots(), store.clone(), notices.clone(), clock.clone())?;
+    let (stills, stop) = (snapshots.clone(), background.stop().clone());
+    background.spawn("check of snapshots", async move {
+        if let Some(Err(error)) = stop.run_until_cancelled(stills.reconcile()).await {
+            tracing::error!(error = %error.chain(), "snapshots and their index could not be brought together");
+        }
+    });
     let parts = Parts {
         decoder: Decoder::new(ffmpeg.path().to_owned(), spawner.clone(), cameras_phase.clone()),
         makers: Makers::new(),
@@ -188,8 +205,27 @@ async fn start(
     // The lock on the data directory is held until the last phase stops.
     background.spawn("data directory", hold(data, stop));
     announced.send(Fact::Startup);
-    announce(&endpoints, started);
+    let status = announce(&endpoints, started);
+    background.spawn("systemd status", tell_status(checking, status, background.stop().clone()));
     Ok(reloader)
+}
+
+/// Tells systemd what is going on besides, at most once a second, and in the end that it is over.
+async fn tell_status(mut checking: watch::Receiver<Checking>, ready: String, stop: CancellationToken) {
+    loop {
+        let doing = checking.borrow_and_update().text();
+        systemd::status(&doing.as_ref().map_or_else(|| ready.clone(), |doing| format!("{ready}; {doing}")));
+        if doing.is_none() {
+            return;
+        }
+        let next = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            checking.changed().await.is_ok()
+        };
+        if stop.run_until_cancelled(next).await != Some(true) {
+            return;
+        }
+    }
 }
 
 async fn hold(data: DataDir, stop: CancellationToken) {
@@ -197,12 +233,13 @@ async fn hold(data: DataDir, stop: CancellationToken) {
     drop(data);
 }
 
-fn announce(endpoints: &EndpointsFile, started: Mono) {
+fn announce(endpoints: &EndpointsFile, started: Mono) -> String {
     let took = Mono::now().since(started);
     let line = format!("fieldcam ready {} after={}ms", endpoints.summary(), took.as_millis());
     systemd::ready(&line);
     // Whoever started us may have closed the pipe; the box runs all the same.
     let _ = writeln!(std::io::stdout(), "{line}");
+    line
 }
 
 fn media_options(settings: &Settings, data: &DataDir, paths: Vec<PathSpec>) -> Result<MediaMtxOptions> {

@@ -51,6 +51,11 @@ impl DataDir {
         self.root.join("media")
     }
 
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// `run`.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")

@@ -19,7 +19,7 @@ use crate::base::{Clock, Mono};
 use crate::disk::{Condition, DataDisk};
 use crate::mediamtx::{MediaMtx, ServerState};
 use crate::pipeline::{Cameras, FfmpegState};
-use crate::recording::Recordings;
+use crate::recording::{Checking, Recordings};
 use crate::supervise::Group;
 use window::Window;
 
@@ -38,6 +38,8 @@ pub struct Observed {
     pub used_percent: Option<f64>,
     /// Whether the data disk is there and takes what is written.
     pub disk: Condition,
+    /// How far the look at what was on the disk at the start is.
+    pub checking: Checking,
 }
 
 /// What clients are told.
@@ -93,6 +95,7 @@ impl Health {
     ) -> Self {
         let (server, recordings) = (mediamtx.server(), recordings.clone());
         let (cameras, disk) = (cameras.clone(), disk.clone());
+        let checking = recordings.checking();
         Self::observing(group, clock, Thresholds::default(), connections_max, move || {
             let (storage, disk) = (recordings.storage(), disk.condition());
             Observed {
@@ -102,6 +105,7 @@ impl Health {
                 // Of a disk that is away the last figures say nothing.
                 used_percent: (storage.total > 0 && disk.is_readable()).then_some(storage.used_percent),
                 disk,
+                checking: *checking.borrow(),
             }
         })
     }
@@ -218,6 +222,7 @@ mod tests {
                     ffmpeg: FfmpegState::There,
                     used_percent: Some(10.0),
                     disk: Condition::Fine,
+                    checking: Checking::default(),
                 }
             });
         let memory_is_short = memory::used_percent().unwrap() >= 90.0;

@@ -23,7 +23,10 @@ pub(super) fn answer<B>(health: &Health, request: &Request<B>) -> Response<Body>
             let ready = report.observed.mediamtx == Component::Running
                 && report.observed.camera_monitor == Component::Running;
             let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            let message = if ready { "ready".into() } else { why(&report) };
+            let mut message = if ready { "ready".into() } else { why(&report) };
+            if let Some(doing) = report.observed.checking.text() {
+                message = format!("{message}; {doing}");
+            }
             answer::json(
                 code,
                 &json!({"ready": ready, "timestamp": iso8601(report.at_us), "message": message}),

@@ -4,22 +4,31 @@
 use std::io;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::folder::write_atomically;
 use crate::base::clock::iso8601;
-use crate::store::{GapRow, NoteRow, RecordingRow, SegmentRow};
+use crate::store::{GapRow, NoteRow, RecordingRow, SegmentRow, WholeRecording};
 
 /// The file's name in each recording's folder.
 pub(super) const CARD: &str = "recording.json";
 
 /// Everything the index knows about one recording.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub row: RecordingRow,
     pub segments: Vec<SegmentRow>,
     pub gaps: Vec<GapRow>,
     pub notes: Vec<NoteRow>,
+}
+
+impl From<WholeRecording> for Facts {
+    fn from(whole: WholeRecording) -> Self {
+        let WholeRecording { row, segments, gaps, notes } = whole;
+        Self { row, segments, gaps, notes }
+    }
 }
 
 impl Facts {
@@ -36,10 +45,11 @@ impl Facts {
         self.sum();
     }
 
-    /// The recording's size, duration and last frame from its segments.
+    /// The recording's size and duration from the segments that are there.
     pub(super) fn sum(&mut self) {
-        self.row.size = self.segments.iter().map(|s| s.size).sum();
-        self.row.duration_ms = self.segments.iter().map(|s| s.duration_us).sum::<u64>() / 1000;
+        let there = || self.segments.iter().filter(|s| !s.lost);
+        self.row.size = there().map(|s| s.size).fold(0, u64::saturating_add);
+        self.row.duration_ms = there().map(|s| s.duration_us).fold(0, u64::saturating_add) / 1000;
     }
 
     /// End of the last recorded frame.
@@ -57,6 +67,7 @@ impl Facts {
             "camera": { "id": row.camera.to_string(), "identity": row.identity, "name": row.camera_name },
             "format": row.format,
             "codec": row.codec,
+            "stsd": row.stsd.as_ref().map(|b| BASE64.encode(b)),
             "width": row.width,
             "height": row.height,
             "requested": time(row.requested_us),
@@ -73,12 +84,17 @@ impl Facts {
                 "file": s.file,
                 "start": time(s.start_us),
                 "duration_ms": s.duration_us / 1000,
+                "duration_us": s.duration_us,
                 "size": s.size,
                 "closed": s.closed,
+                "lost": s.lost,
+                "stream": BASE64.encode(s.stream),
+                "stream_number": s.stream_number,
             })).collect::<Vec<_>>(),
             "gaps": self.gaps.iter().map(|g| json!({
                 "start": time(g.start_us),
                 "duration_ms": g.duration_us / 1000,
+                "duration_us": g.duration_us,
                 "cause": g.cause,
                 "before_segment": g.number,
             })).collect::<Vec<_>>(),
@@ -137,6 +153,7 @@ mod tests {
             duration_us: 1_500_000,
             size: 10,
             closed: false,
+            lost: false,
         };
         facts.put_segment(segment.clone());
         facts.put_segment(SegmentRow { size: 20, ..segment });

@@ -5,7 +5,7 @@ use std::io;
 
 use super::Recordings;
 use super::folder::{self, Places, disk_error};
-use super::shared::{Shared, Slot};
+use super::shared::Slot;
 use super::view::{Gap, RecordingDetails, RecordingInfo, SegmentFile};
 use crate::base::{Error, RecordingName, Result};
 use crate::store::{RecordingRow, SegmentRow};
@@ -174,17 +174,8 @@ fn to_trash(places: &Places, row: &RecordingRow) -> io::Result<()> {
     from.parent().map_or(Ok(()), folder::sync_dir)
 }
 
-/// Finishes deletions that a crash interrupted.
-pub(super) async fn empty_trash(shared: &Shared) -> Result<()> {
-    let Ok(entries) = fs::read_dir(shared.places.trash()) else { return Ok(()) };
-    for entry in entries.flatten() {
-        if let Some(name) = entry.file_name().to_str().and_then(|n| n.parse::<RecordingName>().ok()) {
-            shared.options.store.remove_recording(&name).await?;
-        }
-        let path = entry.path();
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || fs::remove_dir_all(path)).await {
-            tracing::warn!(%error, "a deleted recording's files remain");
-        }
-    }
-    Ok(())
+/// The recordings whose deletion a crash interrupted. Blocks.
+pub(super) fn trash(places: &Places) -> Vec<RecordingName> {
+    let entries = fs::read_dir(places.trash()).into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
 }

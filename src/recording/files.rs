@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::folder::{segment_files, sync_dir};
+use super::folder::{is_recorders_name, segment_files, sync_dir};
 use super::mp4::{Header, Scan};
 use crate::store::SegmentRow;
 
@@ -167,10 +167,11 @@ impl Files {
         Some(files)
     }
 
-    /// Names in the folder that are no segment of it: empty files of failed attempts.
+    /// Files that the recorder made in the folder and that are no segment of it: empty ones of failed
+    /// attempts.
     pub(super) fn strangers(&self, entered: &[SegmentRow]) -> io::Result<Vec<String>> {
         let mut names = segment_files(&self.dir)?;
-        names.retain(|n| !entered.iter().any(|s| s.file == *n));
+        names.retain(|n| is_recorders_name(n) && !entered.iter().any(|s| s.file == *n));
         Ok(names)
     }
 
@@ -242,6 +243,7 @@ impl Open {
             duration_us: self.scan.media_us(),
             size: self.scan.end(),
             closed: ended,
+            lost: false,
         };
         self.row = Some(row.clone());
         Ok((first || grew || ended).then(|| Seen {
@@ -346,7 +348,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut files = Files::new(dir.path().to_owned(), &[]);
         for n in 0..20 {
-            fs::write(dir.path().join(format!("{n:02}.mp4")), "").unwrap();
+            fs::write(dir.path().join(format!("2023-11-14_22-13-{n:02}-000000.mp4")), "").unwrap();
             files.settled = false;
             files.look(Some(Duration::ZERO)).unwrap();
         }

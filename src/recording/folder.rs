@@ -1,11 +1,15 @@
 //! Folders of recordings: made, synced, moved, thrown away. Everything here blocks.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::card::CARD;
+use crate::base::id::is_plain_name;
 use crate::base::{CameraId, Error, RecordingName};
+use crate::durable::Quarantine;
+pub(super) use crate::durable::{replace as write_atomically, sync_dir};
 
 /// The places of the room below the data directory.
 #[derive(Clone, Debug)]
@@ -31,8 +35,8 @@ impl Places {
         self.recordings().join(camera.to_string()).join(name.as_str())
     }
 
-    pub(super) fn quarantine(&self) -> PathBuf {
-        self.root.join("quarantine")
+    pub(super) fn quarantine(&self) -> Quarantine {
+        Quarantine::below(&self.root)
     }
 
     /// Recordings on their way out; on the same file system, so that getting there is one rename.
@@ -61,84 +65,76 @@ pub(super) fn make(dir: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Makes the entries of a folder durable.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+/// What is in a recording's folder.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// Names of the segment files in name order. Their names carry their time, so that is nearly always
+    /// the order of recording.
+    pub segments: Vec<String>,
+    /// What a crash of ours left half-done.
+    pub leftovers: Vec<String>,
+    /// What somebody else put there: links, folders, sockets, other files. Never touched.
+    pub foreign: Vec<String>,
 }
 
-/// Replaces a file with whole new contents, or leaves the old ones.
-pub(super) fn write_atomically(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file = File::create(&temporary)?;
-    file.write_all(contents)?;
-    file.sync_data()?;
-    drop(file);
-    fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
-/// Names of the segment files in a folder, in name order. Their names carry their time, so that is
-/// nearly always the order of recording.
-pub(super) fn segment_files(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
+/// Looks into a recording's folder.
+pub(super) fn contents(dir: &Path) -> io::Result<Contents> {
+    let mut found = Contents::default();
     for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        if Path::new(&name).extension() == Some(OsStr::new("mp4"))
-            && let Ok(name) = name.into_string()
-        {
-            names.push(name);
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(text) = name.to_str().filter(|_| entry.file_type().is_ok_and(|t| t.is_file())) else {
+            found.foreign.push(name.to_string_lossy().into_owned());
+            continue;
+        };
+        if is_segment_name(text) {
+            found.segments.push(text.to_owned());
+        } else if LEFTOVERS.contains(&text) {
+            found.leftovers.push(text.to_owned());
+        } else if text != CARD && !text.ends_with(".jpg") {
+            found.foreign.push(text.to_owned());
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    found.segments.sort_unstable();
+    Ok(found)
+}
+
+/// Names of the segment files in a folder, in name order.
+pub(super) fn segment_files(dir: &Path) -> io::Result<Vec<String>> {
+    contents(dir).map(|c| c.segments)
+}
+
+/// Names that only unfinished files of ours have: the card before it is whole, a probe of the disk.
+const LEFTOVERS: [&str; 2] = ["recording.new", ".probe"];
+
+/// Whether a segment may have this name.
+pub(super) fn is_segment_name(name: &str) -> bool {
+    is_plain_name(name) && name.ends_with(".mp4")
+}
+
+/// Whether the recorder gave this name: `2025-01-15_14-30-00-123456.mp4`. Somebody
+/// else's file in a folder of ours has another.
+pub(super) fn is_recorders_name(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(".mp4") else { return false };
+    let nine = |c: char| if c.is_ascii_digit() { '9' } else { c };
+    stem.chars().map(nine).eq("9999-99-99_99-99-99-999999".chars())
 }
 
 /// Moves a file out of its recording and leaves the reason beside it.
 pub(super) fn quarantine(places: &Places, file: &Path, reason: &str) -> io::Result<()> {
-    let target = free_place(&places.quarantine(), file)?;
-    write_reason(&target, reason)?;
-    fs::rename(file, &target)?;
-    sync_dir(&places.quarantine())?;
-    if let Some(dir) = file.parent() {
-        sync_dir(dir)?;
-    }
-    tracing::warn!(reason, file = ?target.file_name(), "a damaged file was put into quarantine");
-    Ok(())
+    places.quarantine().take(file, &quarantine_name(file), reason).map(drop)
 }
 
 /// Copies the end of a file, from `offset` on, to where it can still be looked at.
 pub(super) fn quarantine_tail(places: &Places, file: &Path, offset: u64, reason: &str) -> io::Result<()> {
-    use std::io::{Seek, SeekFrom};
-    let mut source = File::open(file)?;
-    source.seek(SeekFrom::Start(offset))?;
-    let target = free_place(&places.quarantine(), &file.with_extension("tail"))?;
-    let mut out = File::create_new(&target)?;
-    io::copy(&mut source, &mut out)?;
-    out.sync_data()?;
-    write_reason(&target, &format!("{reason}; cut off at byte {offset}"))?;
-    sync_dir(&places.quarantine())
+    let name = quarantine_name(&file.with_extension("tail"));
+    places.quarantine().take_tail(file, offset, &name, reason)
 }
 
-fn write_reason(target: &Path, reason: &str) -> io::Result<()> {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".reason.txt");
-    let mut file = File::create(PathBuf::from(name))?;
-    writeln!(file, "{reason}")?;
-    file.sync_data()
-}
-
-/// `<recording>__<file>` in `dir`, with a number when it is taken.
-fn free_place(dir: &Path, file: &Path) -> io::Result<PathBuf> {
-    fs::create_dir_all(dir)?;
+/// `<recording>__<file>`
+pub(super) fn quarantine_name(file: &Path) -> String {
     let text = |p: Option<&OsStr>| p.unwrap_or_default().to_string_lossy().into_owned();
-    let base = format!("{}__{}", text(file.parent().and_then(Path::file_name)), text(file.file_name()));
-    let mut target = dir.join(&base);
-    let mut n = 2;
-    while target.exists() {
-        target = dir.join(format!("{base}_{n}"));
-        n += 1;
-    }
-    Ok(target)
+    format!("{}__{}", text(file.parent().and_then(Path::file_name)), text(file.file_name()))
 }
 
 /// A failure of the disk, in words for a client.
@@ -178,7 +174,7 @@ mod tests {
             quarantine(&places, &dir.join("a.mp4"), "no header").unwrap();
         }
         let mut names: Vec<_> =
-            fs::read_dir(places.quarantine()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            fs::read_dir(data.path().join("quarantine")).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["r__a.mp4", "r__a.mp4.reason.txt", "r__a.mp4_2", "r__a.mp4_2.reason.txt"]);
     }

@@ -15,6 +15,7 @@
 
 mod adopt;
 mod card;
+mod card_reader;
 mod catalogue;
 mod cause;
 mod disk;
@@ -24,7 +25,9 @@ mod folder;
 mod guard;
 mod hold;
 mod lease;
+mod mend;
 pub mod mp4;
+mod reconcile;
 mod recover;
 mod resume;
 mod session;
@@ -36,6 +39,7 @@ mod watch;
 
 pub use cause::{EndReason, Format, GapCause};
 pub use lease::Lease;
+pub use reconcile::Checking;
 pub use shared::{Recorder, RecordingsOptions};
 pub use view::{
     ActiveView, CameraFacts, Closed, Finished, Gap, Intent, RecordingDetails, RecordingInfo, SegmentFile,
@@ -43,14 +47,17 @@ pub use view::{
 };
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use self::reconcile::Worklist;
 use self::session::{Command, Session};
 use self::shared::{Shared, Slot};
 use crate::base::{CameraId, Error, RecordingName, Result};
+use crate::store::CameraRow;
 use crate::supervise::Group;
 
 /// A disk that answers is done within three seconds.
@@ -62,6 +69,8 @@ pub struct Recordings {
     shared: Arc<Shared>,
     /// Recordings that go on, until [`Recordings::run`] starts them.
     resumed: Arc<Mutex<Vec<Session>>>,
+    /// What is to be looked at beside everything else, from then on.
+    work: Arc<Mutex<Option<Worklist>>>,
 }
 
 impl Recordings {
@@ -87,8 +96,9 @@ impl Recordings {
             leases: lease::Leases::default(),
             hold: tokio::sync::watch::Sender::new(None),
             disk: OnceLock::new(),
+            checking: tokio::sync::watch::Sender::default(),
         };
-        Ok(Self { shared: Arc::new(shared), resumed: Arc::default() })
+        Ok(Self { shared: Arc::new(shared), resumed: Arc::default(), work: Arc::default() })
     }
 
     /// Starts the watchers: of the recordings that go on, and of the disk. `group` has to be stopped
@@ -100,6 +110,10 @@ impl Recordings {
         let resumed = std::mem::take(&mut *self.resumed.lock().unwrap_or_else(PoisonError::into_inner));
         for session in resumed {
             self.spawn(session);
+        }
+        if let Some(work) = self.work().take() {
+            let stop = group.stop().clone();
+            group.spawn("check of recordings", reconcile::run(self.shared.clone(), work, stop));
         }
         group.spawn("storage guard", guard::watch(self.shared.clone(), group.stop().clone()));
         Ok(())
@@ -168,6 +182,17 @@ impl Recordings {
     /// Segments as they close, handed out once.
     pub fn closed(&self) -> Option<mpsc::UnboundedReceiver<Closed>> {
         self.shared.closed.1.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How far the look at what was there at the start is.
+    pub fn checking(&self) -> tokio::sync::watch::Receiver<Checking> {
+        self.shared.checking.subscribe()
+    }
+
+    /// The cameras that folders below `recordings/` are named after, but for those that are `known`.
+    /// Their numbers must not be given to others, whatever became of the database. Blocks.
+    pub fn cameras_of(data_dir: &Path, known: &BTreeSet<CameraId>) -> Result<Vec<CameraRow>> {
+        adopt::cameras(&folder::Places::new(data_dir), known).map_err(folder::disk_error)
     }
 
     /// The data disk, as of the last look (every second).

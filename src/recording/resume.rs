@@ -1,45 +1,114 @@
 //! The intents of before the start, and what becomes of them.
 
-use std::sync::PoisonError;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
 use super::Recordings;
-use super::adopt::adopt_unknown;
+use super::adopt::{self, Folder};
 use super::card::Facts;
-use super::catalogue::empty_trash;
+use super::catalogue::trash;
 use super::cause::EndReason;
 use super::files::Files;
-use super::folder::disk_error;
-use super::recover::{Fate, Mended, fate, mend};
+use super::folder::{Places, disk_error, make};
+use super::mend::{Mended, difference, mend};
+use super::reconcile::{self, Worklist};
+use super::recover::{Fate, fate};
 use super::session::Session;
 use super::starts::Starts;
 use super::view::Intent;
 use super::watch::{Resumed, Watch};
-use crate::base::{Error, Mono, Result};
+use crate::base::{Error, Mono, RecordingName, Result};
 use crate::notice::Fact;
-use crate::store::{RecordingChange, RecordingRow};
+use crate::store::{RecordingRow, Settle};
 
 /// Where the starts of the daemon are kept.
 pub(super) const STARTS: &str = "daemon_starts";
 
 impl Recordings {
-    /// Brings index and files together and answers with the recordings that go on. To be called
-    /// once, before MediaMTX starts: its first file has to record into their folders.
+    /// Finds the recordings that go on, brings their folders in order and answers with them. To be
+    /// called once, before MediaMTX starts: its first file has to record into their folders. The
+    /// other recordings are looked at after [`Recordings::run`], beside everything else.
     pub async fn recover(&self) -> Result<Vec<Intent>> {
         let too_many = self.count_start().await?;
-        empty_trash(&self.shared).await?;
+        let store = &self.shared.options.store;
+        let deleted = self.blocking(|places| Ok(trash(&places))).await?;
+        for name in deleted {
+            store.remove_recording(&name).await?;
+        }
+        let merging = store.merging().await?;
+        let (folders, foreign) = self.blocking(|places| adopt::folders(&places)).await?;
+        if merging {
+            self.take_cards().await?;
+        }
+        let known: BTreeSet<RecordingName> =
+            store.recording_names().await?.iter().filter_map(|n| n.parse().ok()).collect();
+        self.enter_running(&folders, &known).await?;
         let mut intents = Vec::new();
-        for row in self.shared.options.store.wanted_recordings().await? {
+        let mut seen = BTreeSet::new();
+        for row in store.wanted_recordings().await? {
             let name = row.name.clone();
+            seen.insert(name.clone());
             match self.recover_one(row, too_many).await {
                 Ok(intent) => intents.extend(intent),
                 // One damaged folder must not keep the others from going on.
                 Err(error) => tracing::error!(error = %error.chain(), %name, "it cannot go on"),
             }
         }
-        adopt_unknown(&self.shared).await?;
+        let there: BTreeSet<&RecordingName> = folders.iter().map(|f| &f.1).collect();
+        let without = known.iter().filter(|n| !there.contains(n) && !seen.contains(n)).cloned().collect();
+        let folders = folders.into_iter().filter(|f| !seen.contains(&f.1)).collect();
+        *self.work() = Some(Worklist { folders, without, merging, foreign });
         Ok(intents)
+    }
+
+    /// Recordings of an older copy of the index that were running then: their cards know better.
+    async fn take_cards(&self) -> Result<()> {
+        let store = &self.shared.options.store;
+        let names = store.wanted_recordings().await?.into_iter().map(|r| r.name).collect();
+        for known in store.whole_recordings(names).await?.into_iter().flatten() {
+            let (id, known) = (known.row.id, Facts::from(known));
+            let change = self.blocking(move |places| {
+                reconcile::newer(&places, &known).map(|newer| difference(&known, &newer))
+            });
+            if let Some(change) = change.await? {
+                store.settle(vec![Settle::Change(id, change)]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters the recordings that were running and that the index does not know.
+    async fn enter_running(&self, folders: &[Folder], known: &BTreeSet<RecordingName>) -> Result<()> {
+        let store = &self.shared.options.store;
+        let unknown: Vec<Folder> = folders.iter().filter(|f| !known.contains(&f.1)).cloned().collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let busy: BTreeSet<_> = store.wanted_recordings().await?.iter().map(|r| r.camera).collect();
+        for facts in self.blocking(move |places| adopt::running(&places, &unknown)).await? {
+            if busy.contains(&facts.row.camera) {
+                continue;
+            }
+            tracing::warn!(name = %facts.row.name, "a running recording was entered again from its card");
+            let change = difference(&Facts::new(facts.row.clone()), &facts).unwrap_or_default();
+            store.settle(vec![Settle::Adopt(Box::new(facts.row), change)]).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn work(&self) -> MutexGuard<'_, Option<Worklist>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(Places) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let places = self.shared.places.clone();
+        tokio::task::spawn_blocking(move || job(places)).await.map_err(Error::internal)?.map_err(disk_error)
     }
 
     async fn count_start(&self) -> Result<bool> {
@@ -54,33 +123,30 @@ impl Recordings {
 
     async fn recover_one(&self, row: RecordingRow, too_many: bool) -> Result<Option<Intent>> {
         let options = &self.shared.options;
-        let mut facts = Facts::new(row);
-        let id = facts.row.id;
-        facts.segments = options.store.segments(id).await?;
-        facts.gaps = options.store.gaps(id).await?;
-        facts.notes = options.store.notes(id).await?;
-        let (places, known) = (self.shared.places.clone(), facts.clone());
-        let mended: Mended = tokio::task::spawn_blocking(move || mend(&places, &known))
-            .await
-            .map_err(Error::internal)?
-            .map_err(disk_error)?;
+        let name = row.name.clone();
+        let whole = options.store.whole_recordings(vec![name.clone()]).await?.pop().flatten();
+        let known = Facts::from(whole.ok_or_else(|| Error::not_found("Recording", &name))?);
+        let id = known.row.id;
         let (now, now_us) = (Mono::now(), options.clock.wall_us());
-        let notes = mended.apply(&mut facts, now_us);
+        let before = known.clone();
+        let Mended { mut facts, frame_us, .. } = self
+            .blocking(move |places| {
+                let dir = places.recording(known.row.camera, &known.row.name);
+                if !dir.is_dir() {
+                    make(&dir)?;
+                }
+                mend(&places, &known, now_us)
+            })
+            .await?;
         let fate = fate(&facts.row, facts.end_us(), now_us, too_many);
         if let Fate::End(reason) = fate {
             facts.row.wanted = false;
             facts.row.end_us = Some(facts.end_us().unwrap_or(facts.row.start_us));
             facts.row.ended = Some(reason.text().into());
         }
-        let change = RecordingChange {
-            row: Some(facts.row.clone()),
-            segments: mended.changed.clone(),
-            removed: mended.removed.clone(),
-            gaps: mended.gaps.clone(),
-            notes,
-        };
-        options.store.change_recording(id, change).await?;
-        let name = facts.row.name.clone();
+        if let Some(change) = difference(&before, &facts) {
+            options.store.change_recording(id, change).await?;
+        }
         match fate {
             Fate::End(reason) => {
                 self.tell_end(&facts, reason).await;
@@ -91,7 +157,7 @@ impl Recordings {
                     began: !facts.segments.is_empty(),
                     left,
                     end_us: facts.end_us(),
-                    frame_us: mended.frame_us,
+                    frame_us,
                     stsd: facts.row.stsd.clone(),
                 };
                 let limit = facts.row.limit_ms.map(std::time::Duration::from_millis);

@@ -13,6 +13,7 @@ use super::disk::Guard;
 use super::folder::{self, Places, disk_error};
 use super::hold::Hold;
 use super::lease::Leases;
+use super::reconcile::Checking;
 use super::session::Command;
 use super::starts::Starts;
 use super::view::{ActiveView, Closed};
@@ -94,6 +95,7 @@ pub(super) struct Shared {
     pub hold: watch::Sender<Option<Hold>>,
     /// Whom to ask about the disk; none in tests of this room alone.
     pub disk: OnceLock<DataDisk>,
+    pub checking: watch::Sender<Checking>,
 }
 
 impl Shared {

@@ -10,6 +10,7 @@ mod decoder;
 mod file;
 mod keyframe;
 mod reader;
+mod reconcile;
 mod stills;
 
 pub use decoder::Decoder;

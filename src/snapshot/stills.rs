@@ -2,20 +2,22 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::base::clock::name_stamp;
 use crate::base::id::{PLAIN_NAME_RULE, is_plain_name};
 use crate::base::{CameraId, Clock, Error, Mono, Result};
 use crate::capture::{Frame, FrameFormat};
+use crate::durable::Quarantine;
 use crate::notice::{Fact, Notices};
 use crate::store::{SnapshotRow, Store};
 
 use super::decoder::Decoder;
 use super::file::{UNFINISHED, Unfinished, Written};
 use super::reader::Keyframe;
+use super::reconcile::Listing;
 
 /// How many stills of one camera may be taken in one second under default names.
 const TRIES: u32 = 200;
@@ -35,19 +37,25 @@ struct Inner {
     notices: Notices,
     clock: Clock,
     writes: AtomicU64,
+    /// What stood in the folder when it was opened, until somebody compares it with the index.
+    listing: Mutex<Option<Listing>>,
 }
 
 impl Snapshots {
     /// Opens (makes) the folder and removes what a crash left half-written.
     pub fn open(dir: PathBuf, store: Store, notices: Notices, clock: Clock) -> Result<Self> {
         std::fs::create_dir_all(&dir).map_err(storage)?;
+        let mut listing = Listing::default();
         for entry in std::fs::read_dir(&dir).map_err(storage)? {
             let entry = entry.map_err(storage)?;
             if entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
                 std::fs::remove_file(entry.path()).map_err(storage)?;
+            } else {
+                listing.take(&entry);
             }
         }
-        let inner = Inner { dir, store, notices, clock, writes: AtomicU64::new(0) };
+        let listing = Mutex::new(Some(listing));
+        let inner = Inner { dir, store, notices, clock, writes: AtomicU64::new(0), listing };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -108,7 +116,7 @@ impl Snapshots {
         let known = self.known(&candidates).await?;
         let free: Vec<String> = candidates.into_iter().filter(|name| !known.contains(name)).collect();
         let inner = self.inner.clone();
-        let kept = tokio::task::spawn_blocking(move || inner.write(&jpeg, &free))
+        let kept = tokio::task::spawn_blocking(move || inner.write(&jpeg, created_us, &free))
             .await
             .map_err(Error::internal)?
             .map_err(storage)?;
@@ -170,6 +178,19 @@ impl Snapshots {
         Ok(self.inner.dir.join(self.info(name).await?.name))
     }
 
+    pub(super) fn take_listing(&self) -> Option<Listing> {
+        self.inner.listing.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The folder lies in the data directory.
+    pub(super) fn quarantine(&self) -> Quarantine {
+        Quarantine::below(self.inner.dir.parent().unwrap_or(&self.inner.dir))
+    }
+
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
@@ -177,9 +198,9 @@ impl Snapshots {
 }
 
 impl Inner {
-    fn write(&self, bytes: &[u8], names: &[String]) -> io::Result<Option<String>> {
+    fn write(&self, bytes: &[u8], created_us: i64, names: &[String]) -> io::Result<Option<String>> {
         let tag = self.writes.fetch_add(1, Ordering::Relaxed).to_string();
-        let mut file = Unfinished::write(&self.dir, &tag, bytes)?;
+        let mut file = Unfinished::write(&self.dir, &tag, bytes, created_us)?;
         for name in names {
             if file.keep(name)? == Written::Yes {
                 return Ok(Some(name.clone()));
@@ -199,7 +220,7 @@ fn check_wish(name: Option<&str>) -> Result<()> {
     name.map_or(Ok(()), check_name)
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     if !is_plain_name(name) {
         return Err(Error::param("filename", PLAIN_NAME_RULE, "for example gate.jpg"));
     }
@@ -209,7 +230,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn storage(error: io::Error) -> Error {
+pub(super) fn storage(error: io::Error) -> Error {
     let detail = match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full",
         io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only",

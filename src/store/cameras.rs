@@ -1,6 +1,6 @@
 //! Which identity is which camera number: given once, never reused.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Store;
 use super::connection::rows;
@@ -19,11 +19,38 @@ pub struct CameraRow {
     pub strip_audio: bool,
 }
 
+impl CameraRow {
+    pub(super) const SELECT: &str = "SELECT number, identity, name, strip_audio FROM cameras ORDER BY number";
+
+    pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { id: CameraId(r.get(0)?), identity: r.get(1)?, name: r.get(2)?, strip_audio: r.get(3)? })
+    }
+}
+
+/// Identities of cameras of which only the number is known begin like this.
+const UNKNOWN: &str = "unknown:";
+
+/// Enters those whose number and identity are both free; answers with how many.
+pub(super) fn enter(c: &Connection, cameras: &[CameraRow]) -> rusqlite::Result<usize> {
+    let sql = "INSERT OR IGNORE INTO cameras (number, identity, name, strip_audio) VALUES (?1, ?2, ?3, ?4)";
+    let mut statement = c.prepare_cached(sql)?;
+    let mut entered = 0;
+    for camera in cameras {
+        let identity = match camera.identity.as_str() {
+            "" => format!("{UNKNOWN}{}", camera.id),
+            known => known.to_owned(),
+        };
+        entered += statement.execute(params![camera.id.0, identity, camera.name, camera.strip_audio])?;
+    }
+    Ok(entered)
+}
+
 impl Store {
     /// The number of the camera with this identity. A new identity gets `wanted`, or without it the
     /// lowest number never given; a wanted number that belongs to another identity is refused.
     pub async fn camera_number(&self, identity: &str, wanted: Option<CameraId>) -> Result<CameraId> {
         let identity = identity.to_owned();
+        let card = self.camera_card();
         self.call(move |c| {
             let known: Option<u32> = c
                 .query_row("SELECT number FROM cameras WHERE identity = ?1", [&identity], |r| r.get(0))
@@ -39,9 +66,13 @@ impl Store {
                     let owner: Option<String> = c
                         .query_row("SELECT identity FROM cameras WHERE number = ?1", [wanted.0], |r| r.get(0))
                         .optional()?;
-                    if owner.is_some() {
-                        return Err(taken(wanted, "another camera"));
-                    }
+                    match owner {
+                        Some(owner) if !owner.starts_with(UNKNOWN) => {
+                            return Err(taken(wanted, "another camera"));
+                        }
+                        Some(_) => c.execute("DELETE FROM cameras WHERE number = ?1", [wanted.0])?,
+                        None => 0,
+                    };
                     wanted.0
                 }
                 None => c.query_row(
@@ -53,32 +84,37 @@ impl Store {
                 )?,
             };
             c.execute("INSERT INTO cameras (number, identity) VALUES (?1, ?2)", params![number, identity])?;
+            card.write(c);
             Ok(CameraId(number))
+        })
+        .await
+    }
+
+    /// Enters cameras that another record knows. Numbers and identities that are there already stay
+    /// as they are. One whose identity nobody knows any more keeps its number from being given again.
+    pub async fn restore_cameras(&self, cameras: Vec<CameraRow>) -> Result<()> {
+        let card = self.camera_card();
+        self.call(move |c| {
+            if enter(c, &cameras)? > 0 {
+                card.write(c);
+            }
+            Ok(())
         })
         .await
     }
 
     /// Every camera ever seen, by number.
     pub async fn cameras(&self) -> Result<Vec<CameraRow>> {
-        self.read(|c| {
-            let sql = "SELECT number, identity, name, strip_audio FROM cameras ORDER BY number";
-            rows(c, sql, [], |r| {
-                Ok(CameraRow {
-                    id: CameraId(r.get(0)?),
-                    identity: r.get(1)?,
-                    name: r.get(2)?,
-                    strip_audio: r.get(3)?,
-                })
-            })
-        })
-        .await
+        self.read(|c| rows(c, CameraRow::SELECT, [], CameraRow::read)).await
     }
 
     /// Remembers the camera's name, for when it is gone.
     pub async fn set_camera_name(&self, id: CameraId, name: &str) -> Result<()> {
         let name = name.to_owned();
+        let card = self.camera_card();
         self.call(move |c| {
             c.execute("UPDATE cameras SET name = ?2 WHERE number = ?1", params![id.0, name])?;
+            card.write(c);
             Ok(())
         })
         .await
@@ -86,8 +122,10 @@ impl Store {
 
     /// Remembers that only the camera's video is to be taken.
     pub async fn set_strip_audio(&self, id: CameraId, strip: bool) -> Result<()> {
+        let card = self.camera_card();
         self.call(move |c| {
             c.execute("UPDATE cameras SET strip_audio = ?2 WHERE number = ?1", params![id.0, strip])?;
+            card.write(c);
             Ok(())
         })
         .await
@@ -118,8 +156,17 @@ mod tests {
         drop(store);
         let store = Store::open(&path).unwrap();
         assert_eq!(store.camera_number("c", None).await.unwrap(), CameraId(2));
+        let known = [(1, "x"), (9, "a"), (7, "")].map(|(n, identity)| CameraRow {
+            id: CameraId(n),
+            identity: identity.into(),
+            name: String::new(),
+            strip_audio: false,
+        });
+        store.restore_cameras(known.into()).await.unwrap();
+        assert_eq!(store.camera_number("f", None).await.unwrap(), CameraId(4));
+        assert_eq!(store.camera_number("g", Some(CameraId(7))).await.unwrap(), CameraId(7));
         let rows = store.cameras().await.unwrap();
-        assert_eq!(rows.len(), 4);
+        assert_eq!(rows.len(), 6);
         assert!(rows[2].strip_audio && !rows[1].strip_audio);
     }
 }

@@ -1,13 +1,15 @@
 //! The two connections and the threads that own them.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
 use tokio::sync::oneshot;
 
-use super::schema;
+use super::open::{self, Opened};
+use super::places::StorePlaces;
+use super::{camera_card, schema};
 use crate::base::{Error, ErrorKind, Result};
 
 type Job = Box<dyn FnOnce(&mut Link) + Send>;
@@ -34,6 +36,8 @@ impl Link {
 pub struct Store {
     pub(super) writer: mpsc::Sender<Job>,
     pub(super) reader: mpsc::Sender<Job>,
+    /// Where what is kept beside the database is.
+    pub(super) places: Option<Arc<StorePlaces>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -43,14 +47,33 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens or creates the database and brings its schema up to date. Blocks; meant for the start.
+    /// Opens or creates the database of a box and brings its schema up to date. One that cannot be
+    /// used is kept in quarantine and made again from the newest copy that can be. Blocks; meant for
+    /// the start.
+    pub fn open_at(places: StorePlaces) -> Result<(Self, Opened)> {
+        let (writer, opened) = open::open(&places)?;
+        let places = Arc::new(places);
+        camera_card::restore(&writer, &places).map_err(opening)?;
+        let reader = open_reader(places.database.clone()).map_err(opening)?;
+        let store = Self {
+            writer: serve("store", writer)?,
+            reader: serve("store read", reader)?,
+            places: Some(places),
+        };
+        Ok((store, opened))
+    }
+
+    /// Opens or creates a database that stands alone: nothing is kept beside it, and a damaged one is
+    /// refused. Blocks.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut writer = Connection::open(path).map_err(opening)?;
-        prepare(&writer).map_err(opening)?;
-        writer.pragma_update(None, "journal_mode", "WAL").map_err(opening)?;
-        schema::migrate(&mut writer)?;
+        let mut writer = open::connect(path).map_err(opening)?;
+        if schema::version(&writer).map_err(opening)? > schema::VERSION {
+            let detail = "the database was written by a newer version of Fieldcam; install that one again";
+            return Err(Error::new(ErrorKind::Config, detail));
+        }
+        schema::migrate(&mut writer).map_err(opening)?;
         let reader = open_reader(path.to_owned()).map_err(opening)?;
-        Ok(Self { writer: serve("store", writer)?, reader: serve("store read", reader)? })
+        Ok(Self { writer: serve("store", writer)?, reader: serve("store read", reader)?, places: None })
     }
 
     /// Runs `job` on the writing connection, inside one transaction that is committed when the job
@@ -183,11 +206,9 @@ pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn opening(e: rusqlite::Error) -> Error {
+pub(super) fn opening(e: rusqlite::Error) -> Error {
     let detail = match e.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            "the database file is damaged; move fieldcam.db aside and start again"
-        }
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => "the database file is damaged",
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "the data directory cannot be written; check its permissions and that it is not mounted read-only"
         }

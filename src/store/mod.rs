@@ -4,10 +4,15 @@
 //! after another, each a transaction where it changes more than one row; reads never wait behind a
 //! commit's fsync (they have a connection of their own). Costs two threads and about 1 MiB.
 
+mod camera_card;
 mod cameras;
+mod check;
 mod connection;
+mod copies;
 mod fragments;
 mod inspect;
+mod open;
+mod places;
 mod recording_change;
 mod recording_parts;
 mod recordings;
@@ -15,12 +20,16 @@ mod schema;
 mod settings;
 mod snapshots;
 mod suspend;
+mod whole;
 
 pub use cameras::CameraRow;
 pub use connection::Store;
 pub use fragments::FragmentsRow;
 pub use inspect::{api_settings_of, inspect};
+pub use open::Opened;
+pub use places::StorePlaces;
 pub use recording_change::RecordingChange;
 pub use recording_parts::{GapRow, NoteRow, SegmentRow};
 pub use recordings::RecordingRow;
 pub use snapshots::SnapshotRow;
+pub use whole::{Settle, WholeRecording};

@@ -22,7 +22,7 @@ pub struct RecordingChange {
     pub notes: Vec<NoteRow>,
 }
 
-fn apply(c: &Connection, id: i64, change: &RecordingChange) -> Result<()> {
+pub(super) fn apply(c: &Connection, id: i64, change: &RecordingChange) -> Result<()> {
     if let Some(row) = &change.row {
         update(c, row)?;
     }
@@ -36,15 +36,6 @@ fn apply(c: &Connection, id: i64, change: &RecordingChange) -> Result<()> {
 }
 
 impl Store {
-    /// Enters a recording with all that belongs to it; nothing happens when the name is taken.
-    pub async fn adopt_recording(&self, row: RecordingRow, change: RecordingChange) -> Result<()> {
-        self.call(move |c| match insert(c, &row)? {
-            Some(id) => apply(c, id, &change),
-            None => Ok(()),
-        })
-        .await
-    }
-
     /// Writes what changed in recording `id`.
     pub async fn change_recording(&self, id: i64, change: RecordingChange) -> Result<()> {
         self.call(move |c| apply(c, id, &change)).await
@@ -152,6 +143,7 @@ mod tests {
             duration_us: 6,
             size: 7,
             closed: true,
+            lost: false,
         };
         let gap = GapRow { number: 1, start_us: 1, duration_us: 2, cause: "unknown".into() };
         let note = NoteRow { at_us: 1, kind: "clock_step".into(), detail: "+5 s".into() };

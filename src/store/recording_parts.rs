@@ -25,6 +25,8 @@ pub struct SegmentRow {
     pub size: u64,
     /// Nothing will be added to it.
     pub closed: bool,
+    /// Its file is gone; size and duration say what it had.
+    pub lost: bool,
 }
 
 /// Time that is missing before segment `number` or, where `start_us` is inside it, within.
@@ -52,10 +54,11 @@ pub struct NoteRow {
 }
 
 impl SegmentRow {
-    const SELECT: &str = "SELECT number, file, stream, stream_number, start_us, duration_us, size, closed
+    pub(super) const SELECT: &str =
+        "SELECT number, file, stream, stream_number, start_us, duration_us, size, closed, lost
         FROM segments WHERE recording = ?1 ORDER BY number";
 
-    fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             number: r.get(0)?,
             file: r.get(1)?,
@@ -65,14 +68,15 @@ impl SegmentRow {
             duration_us: r.get(5)?,
             size: r.get(6)?,
             closed: r.get(7)?,
+            lost: r.get(8)?,
         })
     }
 
     /// Enters or updates it in recording `id`.
     pub(super) fn write(&self, c: &Connection, id: i64) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO segments
-            (recording, number, file, stream, stream_number, start_us, duration_us, size, closed)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+            (recording, number, file, stream, stream_number, start_us, duration_us, size, closed, lost)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         c.prepare_cached(sql)?.execute(params![
             id,
             self.number,
@@ -82,17 +86,18 @@ impl SegmentRow {
             self.start_us,
             self.duration_us,
             self.size,
-            self.closed
+            self.closed,
+            self.lost
         ])?;
         Ok(())
     }
 }
 
 impl GapRow {
-    const SELECT: &str = "SELECT number, start_us, duration_us, cause
+    pub(super) const SELECT: &str = "SELECT number, start_us, duration_us, cause
         FROM gaps WHERE recording = ?1 ORDER BY start_us";
 
-    fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { number: r.get(0)?, start_us: r.get(1)?, duration_us: r.get(2)?, cause: r.get(3)? })
     }
 
@@ -112,9 +117,9 @@ impl GapRow {
 }
 
 impl NoteRow {
-    const SELECT: &str = "SELECT at_us, kind, detail FROM notes WHERE recording = ?1 ORDER BY id";
+    pub(super) const SELECT: &str = "SELECT at_us, kind, detail FROM notes WHERE recording = ?1 ORDER BY id";
 
-    fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { at_us: r.get(0)?, kind: r.get(1)?, detail: r.get(2)? })
     }
 

@@ -52,7 +52,7 @@ pub struct RecordingRow {
     pub continues: Option<RecordingName>,
 }
 
-const COLUMNS: &str = "id, name, camera, identity, camera_name, format, requested_us, start_us, limit_ms, \
+pub(super) const COLUMNS: &str = "id, name, camera, identity, camera_name, format, requested_us, start_us, limit_ms, \
     until_us, wanted, end_us, duration_ms, size, codec, width, height, stsd, ended, continues";
 
 fn name_from(text: String) -> rusqlite::Result<RecordingName> {
@@ -62,7 +62,7 @@ fn name_from(text: String) -> rusqlite::Result<RecordingName> {
 }
 
 impl RecordingRow {
-    fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: r.get(0)?,
             name: name_from(r.get(1)?)?,

@@ -1,8 +1,8 @@
 //! The schema: numbered steps, each in one transaction, `user_version` = steps done.
 
-use rusqlite::Connection;
+use std::collections::BTreeMap;
 
-use crate::base::{Error, ErrorKind, Result};
+use rusqlite::Connection;
 
 /// Step n brings version n to n + 1. A released step is never edited.
 const STEPS: &[&str] = &[
@@ -99,23 +99,45 @@ CREATE TABLE fragments (
     PRIMARY KEY (recording, number)
 );
 ",
+    "
+-- the file is gone: told as long as the recording is there
+ALTER TABLE segments ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
-/// Brings the database up to date; refuses one written by a newer version.
-pub(super) fn migrate(conn: &mut Connection) -> Result<()> {
-    let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let done = version as usize;
-    if done > STEPS.len() {
-        let detail = "the database was written by a newer version of Fieldcam; install that one again";
-        return Err(Error::new(ErrorKind::Config, detail));
+/// The version that this program works with.
+pub(super) const VERSION: u32 = STEPS.len() as u32;
+
+/// Which version a database has; 0 = there is nothing in it.
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<u32> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Brings a database that is not newer than [`VERSION`] up to date, all steps or none.
+pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
+    let done = version(conn)?;
+    if done >= VERSION {
+        return Ok(());
     }
-    for (number, step) in STEPS.iter().enumerate().skip(done) {
-        let transaction = conn.transaction()?;
+    let transaction = conn.transaction()?;
+    for step in STEPS.iter().skip(done as usize) {
         transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", number as u32 + 1)?;
-        transaction.commit()?;
     }
-    Ok(())
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Which of the tables and indexes that a migrated database has this one lacks, or has otherwise. A
+/// flipped bit in the text of the schema is another schema to SQLite, not a damaged one.
+pub(super) fn missing(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    let read = |conn: &Connection| -> rusqlite::Result<BTreeMap<String, String>> {
+        let mut statement = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+        statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+    };
+    let mut model = Connection::open_in_memory()?;
+    migrate(&mut model)?;
+    let there = read(conn)?;
+    Ok(read(&model)?.into_iter().find(|(name, sql)| there.get(name) != Some(sql)).map(|(name, _)| name))
 }
 
 #[cfg(test)]
@@ -123,11 +145,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migrating_twice_changes_nothing_and_a_newer_version_is_refused() {
+    fn migrating_twice_changes_nothing() {
         let mut conn = Connection::open_in_memory().unwrap();
         migrate(&mut conn).unwrap();
         migrate(&mut conn).unwrap();
-        conn.pragma_update(None, "user_version", STEPS.len() as u32 + 1).unwrap();
-        assert_eq!(migrate(&mut conn).unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(version(&conn).unwrap(), VERSION);
+        assert_eq!(missing(&conn).unwrap(), None);
+        conn.execute_batch("DROP INDEX recordings_wanted").unwrap();
+        assert_eq!(missing(&conn).unwrap().as_deref(), Some("recordings_wanted"));
     }
 }

@@ -5,10 +5,27 @@ use rusqlite::{OptionalExtension, params};
 use super::Store;
 use crate::base::Result;
 
+/// Set while the database is an older copy into which the recordings' cards are still to be merged.
+pub(super) const MERGING: &str = "merging";
+
 /// Settings made over the API, each under its key's path behind this.
 const API: &str = "config.";
 
 impl Store {
+    /// Whether this database was taken from a copy and what happened since is not all in it yet.
+    pub async fn merging(&self) -> Result<bool> {
+        Ok(self.setting(MERGING).await?.is_some())
+    }
+
+    /// It is all in it.
+    pub async fn merged(&self) -> Result<()> {
+        self.call(|c| {
+            c.execute("DELETE FROM settings WHERE key = ?1", [MERGING])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Settings made over the API: path of the key, value as TOML writes it.
     pub async fn api_settings(&self) -> Result<Vec<(String, String)>> {
         self.read(|c| {

@@ -1,9 +1,11 @@
 //! The index of stills.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::Store;
-use super::connection::page;
+use super::connection::{page, rows};
 use crate::base::{CameraId, Result};
 
 /// A still on the disk.
@@ -22,7 +24,7 @@ pub struct SnapshotRow {
 }
 
 impl SnapshotRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             name: row.get(0)?,
             camera: CameraId(row.get(1)?),
@@ -33,7 +35,7 @@ impl SnapshotRow {
     }
 }
 
-const COLUMNS: &str = "name, camera, created_us, size, frame_age_ms";
+pub(super) const COLUMNS: &str = "name, camera, created_us, size, frame_age_ms";
 
 impl Store {
     /// Enters a still. `false` = the name is taken and nothing was changed.
@@ -51,6 +53,31 @@ impl Store {
         self.read(move |c| {
             let select = format!("SELECT {COLUMNS} FROM snapshots ORDER BY created_us DESC, name DESC");
             page(c, "snapshots", &select, (limit, offset), SnapshotRow::read)
+        })
+        .await
+    }
+
+    /// Camera and size of every still, by name.
+    pub async fn snapshot_sizes(&self) -> Result<BTreeMap<String, (CameraId, u64)>> {
+        let read = |r: &Row<'_>| Ok((r.get(0)?, (CameraId(r.get(1)?), r.get(2)?)));
+        self.read(move |c| {
+            Ok(rows(c, "SELECT name, camera, size FROM snapshots", [], read)?.into_iter().collect())
+        })
+        .await
+    }
+
+    /// Enters or replaces some and forgets others, in one transaction.
+    pub async fn settle_snapshots(&self, enter: Vec<SnapshotRow>, forget: Vec<String>) -> Result<()> {
+        self.call(move |c| {
+            let sql = format!("INSERT OR REPLACE INTO snapshots ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5)");
+            for s in &enter {
+                let values = params![s.name, s.camera.0, s.created_us, s.size, s.frame_age_ms];
+                c.prepare_cached(&sql)?.execute(values)?;
+            }
+            for name in &forget {
+                c.prepare_cached("DELETE FROM snapshots WHERE name = ?1")?.execute([name])?;
+            }
+            Ok(())
         })
         .await
     }

@@ -1,0 +1,265 @@
+//! Brings index and files into agreement while the box already works.
+//!
+//! What was there at the start is looked at once, in small steps beside everything else; recordings
+//! that run, and folders made since, are not touched. What it repairs it repairs for good: a second
+//! start finds nothing to do.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::adopt::{self, Folder};
+use super::card::Facts;
+use super::card_reader;
+use super::folder::{Places, disk_error};
+use super::mend::{Mended, difference, mend};
+use super::shared::{Shared, Slot};
+use crate::base::{Error, Mono, RecordingName, Result};
+use crate::store::{RecordingChange, Settle, WholeRecording};
+
+/// Recordings read at a time: reading their rows keeps others waiting for about a millisecond.
+const STEP: usize = 16;
+/// Rows written at a time, in one transaction of some milliseconds.
+const MAX_ROWS: usize = 500;
+/// Names of foreign files that the log gets to see.
+const MAX_NAMES: usize = 8;
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checking {
+    /// Recordings looked at.
+    pub done: usize,
+    /// Recordings to look at; 0 = it is over.
+    pub total: usize,
+}
+
+impl Checking {
+    /// For a person; `None` = nothing is going on.
+    pub fn text(self) -> Option<String> {
+        (self.total > 0).then(|| format!("checking recordings: {} of {}", self.done, self.total))
+    }
+}
+
+/// What a start found and left for later.
+#[derive(Debug, Default)]
+pub(super) struct Worklist {
+    /// Folders of recordings, each known to the index or not.
+    pub folders: Vec<Folder>,
+    /// Recordings without a folder.
+    pub without: Vec<RecordingName>,
+    /// The index is an older copy: what the cards say is newer.
+    pub merging: bool,
+    /// What stands between the folders and is not ours.
+    pub foreign: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    adopted: usize,
+    changed: usize,
+    forgotten: usize,
+    lost: usize,
+    foreign: Vec<String>,
+    failed: usize,
+}
+
+/// Works the list off. What fails is told and left for the next start.
+pub(super) async fn run(shared: Arc<Shared>, work: Worklist, stop: CancellationToken) {
+    let started = Mono::now();
+    let total = work.folders.len() + work.without.len();
+    shared.checking.send_replace(Checking { done: 0, total });
+    let mut tally = Tally { foreign: work.foreign.clone(), ..Tally::default() };
+    let finished = tokio::select! {
+        finished = work_off(&shared, work, &mut tally) => finished,
+        () = stop.cancelled() => return,
+    };
+    shared.checking.send_replace(Checking::default());
+    if let Err(error) = finished {
+        tracing::error!(error = %error.chain(), "files and index could not be brought together");
+        return;
+    }
+    let took = Mono::now().since(started);
+    let Tally { adopted, changed, forgotten, lost, failed, .. } = tally;
+    if adopted + changed + forgotten + failed > 0 {
+        tracing::warn!(
+            total,
+            adopted,
+            changed,
+            forgotten,
+            lost,
+            failed,
+            "files and index were brought together in {took:?}"
+        );
+    } else {
+        tracing::info!(total, "files and index agree, seen in {took:?}");
+    }
+    if !tally.foreign.is_empty() {
+        let names = tally.foreign.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", ");
+        let count = tally.foreign.len();
+        tracing::info!(
+            count,
+            names,
+            "files that are not Fieldcam's stand among the recordings; they are left alone"
+        );
+    }
+}
+
+async fn work_off(shared: &Arc<Shared>, work: Worklist, tally: &mut Tally) -> Result<()> {
+    let places = shared.places.clone();
+    let trash = tokio::task::spawn_blocking(move || empty_trash(&places)).await;
+    if let Ok(Err(error)) = trash {
+        tracing::warn!(%error, "a deleted recording's files remain");
+    }
+    let folders = work.folders.into_iter().map(|(camera, name)| (Some(camera), name));
+    let items: Vec<_> = folders.chain(work.without.into_iter().map(|name| (None, name))).collect();
+    let (total, merging) = (items.len(), work.merging);
+    let mut batch = Batch::default();
+    let mut done = 0;
+    for step in items.chunks(STEP) {
+        let names = step.iter().map(|(_, name)| name.clone()).collect();
+        let known = shared.options.store.whole_recordings(names).await?;
+        let mut looked = Vec::new();
+        for ((camera, name), known) in step.iter().zip(known) {
+            // A row without a folder says itself whose it is; one that is gone meanwhile says nothing.
+            let Some(camera) = camera.or(known.as_ref().map(|k| k.row.camera)) else { continue };
+            if known.as_ref().is_some_and(|k| k.row.camera != camera) {
+                tally.foreign.push(format!("{camera}/{name}"));
+            } else if !shared.runs(name) {
+                looked.push(((camera, name.clone()), known));
+            }
+        }
+        let (places, now_us) = (shared.places.clone(), shared.options.clock.wall_us());
+        let found = tokio::task::spawn_blocking(move || {
+            let look = |(folder, known)| look_at(&places, &folder, known, merging, now_us);
+            looked.into_iter().map(look).collect::<Vec<_>>()
+        });
+        for outcome in found.await.map_err(Error::internal)? {
+            match outcome {
+                Ok(found) => batch.take(found, tally),
+                Err(error) => {
+                    tally.failed += 1;
+                    tracing::warn!(error = %error.chain(), "a recording's folder could not be looked at");
+                }
+            }
+        }
+        done += step.len();
+        if batch.rows >= MAX_ROWS || done == total {
+            batch.write(shared).await?;
+        }
+        shared.checking.send_replace(Checking { done, total });
+    }
+    if work.merging && tally.failed == 0 {
+        shared.options.store.merged().await?;
+    }
+    Ok(())
+}
+
+/// What is to be written.
+#[derive(Default)]
+struct Batch {
+    all: Vec<Settle>,
+    rows: usize,
+}
+
+impl Batch {
+    fn take(&mut self, found: Found, tally: &mut Tally) {
+        tally.foreign.extend(found.foreign);
+        tally.lost += found.lost;
+        let size = |c: &RecordingChange| c.segments.len() + c.gaps.len() + c.notes.len() + 1;
+        let rows = match &found.settle {
+            None => return,
+            Some(Settle::Adopt(_, change)) => {
+                tally.adopted += 1;
+                size(change)
+            }
+            Some(Settle::Change(_, change)) => {
+                tally.changed += 1;
+                size(change)
+            }
+            Some(Settle::Forget(_)) => {
+                tally.forgotten += 1;
+                1
+            }
+        };
+        self.rows += rows;
+        self.all.extend(found.settle);
+    }
+
+    async fn write(&mut self, shared: &Shared) -> Result<()> {
+        self.rows = 0;
+        let all = std::mem::take(&mut self.all);
+        if all.is_empty() { Ok(()) } else { shared.options.store.settle(all).await }
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    settle: Option<Settle>,
+    lost: usize,
+    foreign: Vec<String>,
+}
+
+/// One recording: what the index is to say of it. Blocks.
+fn look_at(
+    places: &Places,
+    (camera, name): &Folder,
+    known: Option<WholeRecording>,
+    merging: bool,
+    now_us: i64,
+) -> Result<Found> {
+    let dir = places.recording(*camera, name);
+    let Some(known) = known.map(Facts::from) else {
+        let found = adopt::ended(places, &(*camera, name.clone()), now_us).map_err(disk_error)?;
+        let Some(facts) = found else { return Ok(Found::default()) };
+        let lost = facts.segments.iter().filter(|s| s.lost).count();
+        let nothing = Facts::new(facts.row.clone());
+        let change = difference(&nothing, &facts).unwrap_or_default();
+        let settle = Some(Settle::Adopt(Box::new(facts.row), change));
+        return Ok(Found { settle, lost, foreign: Vec::new() });
+    };
+    let id = known.row.id;
+    if merging && dir.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        // Deleted since the copy was made.
+        return Ok(Found { settle: Some(Settle::Forget(id)), ..Found::default() });
+    }
+    let newest = if merging { newer(places, &known).map_err(disk_error)? } else { known.clone() };
+    let Mended { facts, foreign, .. } = mend(places, &newest, now_us).map_err(disk_error)?;
+    let Some(change) = difference(&known, &facts) else {
+        return Ok(Found { foreign, ..Found::default() });
+    };
+    let was_lost = known.segments.iter().filter(|s| s.lost).count();
+    let lost = facts.segments.iter().filter(|s| s.lost).count().saturating_sub(was_lost);
+    if facts != newest && dir.is_dir() {
+        facts.write(&dir).map_err(disk_error)?;
+    }
+    Ok(Found { settle: Some(Settle::Change(id, change)), lost, foreign })
+}
+
+/// What the card says where the index is an older copy.
+pub(super) fn newer(places: &Places, known: &Facts) -> io::Result<Facts> {
+    let row = &known.row;
+    let dir = places.recording(row.camera, &row.name);
+    let Some(mut card) = card_reader::read(&dir, row.camera, &row.name)? else { return Ok(known.clone()) };
+    card.row.id = row.id;
+    Ok(card)
+}
+
+/// Finishes deletions that a crash interrupted; their rows went when the program started.
+fn empty_trash(places: &Places) -> io::Result<()> {
+    let entries = match fs::read_dir(places.trash()) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        fs::remove_dir_all(entry?.path())?;
+    }
+    Ok(())
+}
+
+impl Shared {
+    fn runs(&self, name: &RecordingName) -> bool {
+        self.slots().values().any(|s| matches!(s, Slot::Active(a) if a.view.name == *name))
+    }
+}
