@@ -193,7 +193,17 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             let size = bytes.len() as u64;
             let stream = ([0; 16], 0);
-            SegmentFile { path, file: name, stream, number, start_us: 0, duration_us: 0, size, closed: true }
+            SegmentFile {
+                path,
+                file: name,
+                stream,
+                number,
+                start_us: 0,
+                duration_us: 0,
+                size,
+                closed: true,
+                lost: false,
+            }
         };
         let whole = build::segment(4, 0, 0);
         let files = [file(1, b"not a film"), file(2, &whole), file(3, &whole)];

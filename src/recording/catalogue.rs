@@ -10,6 +10,9 @@ use super::view::{Gap, RecordingDetails, RecordingInfo, SegmentFile};
 use crate::base::{Error, RecordingName, Result};
 use crate::store::{RecordingRow, SegmentRow};
 
+/// Cause of the gap that a lost file leaves.
+const FILE_LOST: &str = "file_lost";
+
 impl Recordings {
     /// Newest first, and how many there are in all.
     pub async fn list(&self, limit: u32, offset: u32) -> Result<(Vec<RecordingInfo>, u64)> {
@@ -29,27 +32,31 @@ impl Recordings {
         let (segments, gaps, notes) =
             tokio::try_join!(store.segments(row.id), store.gaps(row.id), store.notes(row.id))?;
         let segments = self.with_newest(&row, segments);
-        let segments = segments.iter().map(|s| s.file_in(&self.shared.places, &row)).collect();
+        let lost = segments.iter().filter(|s| s.lost && s.duration_us > 0).map(|s| Gap {
+            start_us: s.start_us,
+            duration_ms: s.duration_us / 1000,
+            cause: FILE_LOST.to_owned(),
+            segment: s.number,
+        });
         let gaps = gaps.into_iter().map(|g| Gap {
             start_us: g.start_us,
             duration_ms: g.duration_us / 1000,
             cause: g.cause,
             segment: g.number,
         });
+        let mut gaps: Vec<Gap> = gaps.chain(lost).collect();
+        gaps.sort_by_key(|g| g.start_us);
+        let segments = segments.iter().map(|s| s.file_in(&self.shared.places, &row)).collect();
         let notes = notes.into_iter().map(|n| (n.at_us, n.kind, n.detail));
-        Ok(RecordingDetails {
-            gaps: gaps.collect(),
-            notes: notes.collect(),
-            segments,
-            info: self.info_of(row),
-        })
+        Ok(RecordingDetails { gaps, notes: notes.collect(), segments, info: self.info_of(row) })
     }
 
-    /// One recording with its files in order.
+    /// One recording with the files that there are of it, in order.
     pub async fn files(&self, name: &RecordingName) -> Result<(RecordingInfo, Vec<SegmentFile>)> {
         let row = self.row(name).await?;
         let segments = self.with_newest(&row, self.shared.options.store.segments(row.id).await?);
-        let files = segments.iter().map(|s| s.file_in(&self.shared.places, &row)).collect();
+        let there = segments.iter().filter(|s| !s.lost);
+        let files = there.map(|s| s.file_in(&self.shared.places, &row)).collect();
         Ok((self.info_of(row), files))
     }
 
@@ -60,6 +67,12 @@ impl Recordings {
         let segments = self.with_newest(&row, segments);
         let found = segments.iter().find(|s| s.number == number);
         let found = found.ok_or_else(|| Error::not_found("Recording", format!("{name} segment {number}")))?;
+        if found.lost {
+            let text = format!("the file of segment {number} is gone from the disk; the others can be had");
+            return Err(Error::not_found("Recording", format!("{name} segment {number}"))
+                .with("reason", FILE_LOST)
+                .with("suggestion", text));
+        }
         Ok(found.file_in(&self.shared.places, &row))
     }
 
@@ -156,6 +169,7 @@ impl SegmentRow {
             duration_us: self.duration_us,
             size: self.size,
             closed: self.closed,
+            lost: self.lost,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::Recordings;
 use super::cause::{EndReason, GapCause};
 use super::files::Files;
 use super::folder;
-use super::recover::mend;
+use super::mend::{difference, mend};
 use super::session::Session;
 use super::view::Finished;
 use crate::base::{Error, Mono, Result};
@@ -139,23 +139,27 @@ impl Session {
 
     /// The disk is back. Answers whether the recording is over.
     async fn go_on(&mut self) -> Result<bool> {
-        let (places, known) = (self.shared.places.clone(), self.facts.clone());
-        let mended = tokio::task::spawn_blocking(move || mend(&places, &known))
-            .await
-            .map_err(Error::internal)?
-            .map_err(folder::disk_error)?;
         let (now, now_us) = (Mono::now(), self.shared.options.clock.wall_us());
-        let notes = mended.apply(&mut self.facts, now_us);
         let camera = self.facts.row.camera;
         let dir = self.shared.places.recording(camera, &self.facts.row.name);
+        let (places, known, at) = (self.shared.places.clone(), self.facts.clone(), dir.clone());
+        let mended = tokio::task::spawn_blocking(move || {
+            if !at.is_dir() {
+                folder::make(&at)?;
+            }
+            mend(&places, &known, now_us)
+        });
+        let facts = mended.await.map_err(Error::internal)?.map_err(folder::disk_error)?.facts;
+        let found = difference(&self.facts, &facts).unwrap_or_default();
+        self.facts = facts;
         let change = &mut self.unsaved;
-        for segment in &mended.changed {
+        for segment in found.segments {
             change.segments.retain(|s| s.number != segment.number);
-            change.segments.push(segment.clone());
+            change.segments.push(segment);
         }
-        change.removed.extend(&mended.removed);
-        change.gaps.extend(mended.gaps.iter().cloned());
-        change.notes.extend(notes);
+        change.removed.extend(found.removed);
+        change.gaps.extend(found.gaps);
+        change.notes.extend(found.notes);
         self.changed = true;
         self.files = Some(Files::new(dir.clone(), &self.facts.segments));
         if let Paused::Ending(reason) = self.paused {

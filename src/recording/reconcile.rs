@@ -117,7 +117,10 @@ async fn work_off(shared: &Arc<Shared>, work: Worklist, tally: &mut Tally) -> Re
     let (total, merging) = (items.len(), work.merging);
     let mut batch = Batch::default();
     let mut done = 0;
-    for step in items.chunks(STEP) {
+    let mut steps = items.chunks(STEP).peekable();
+    while let Some(step) = steps.peek().copied() {
+        // Of a disk that is away nothing may be concluded.
+        fit(shared).await;
         let names = step.iter().map(|(_, name)| name.clone()).collect();
         let known = shared.options.store.whole_recordings(names).await?;
         let mut looked = Vec::new();
@@ -135,7 +138,12 @@ async fn work_off(shared: &Arc<Shared>, work: Worklist, tally: &mut Tally) -> Re
             let look = |(folder, known)| look_at(&places, &folder, known, merging, now_us);
             looked.into_iter().map(look).collect::<Vec<_>>()
         });
-        for outcome in found.await.map_err(Error::internal)? {
+        let found = found.await.map_err(Error::internal)?;
+        if shared.hold.borrow().is_some() {
+            continue;
+        }
+        steps.next();
+        for outcome in found {
             match outcome {
                 Ok(found) => batch.take(found, tally),
                 Err(error) => {
@@ -154,6 +162,12 @@ async fn work_off(shared: &Arc<Shared>, work: Worklist, tally: &mut Tally) -> Re
         shared.options.store.merged().await?;
     }
     Ok(())
+}
+
+/// Waits until the disk is fit to be looked at.
+async fn fit(shared: &Shared) {
+    let mut hold = shared.hold.subscribe();
+    let _ = hold.wait_for(Option::is_none).await;
 }
 
 /// What is to be written.
@@ -229,6 +243,10 @@ fn look_at(
     let Some(change) = difference(&known, &facts) else {
         return Ok(Found { foreign, ..Found::default() });
     };
+    if !places.recordings().is_dir() {
+        // Not one recording's files are gone but the disk.
+        return Err(disk_error(io::Error::from(io::ErrorKind::NotFound)));
+    }
     let was_lost = known.segments.iter().filter(|s| s.lost).count();
     let lost = facts.segments.iter().filter(|s| s.lost).count().saturating_sub(was_lost);
     if facts != newest && dir.is_dir() {

@@ -171,6 +171,8 @@ pub struct SegmentFile {
     pub size: u64,
     /// Nothing will be added to it.
     pub closed: bool,
+    /// Its file is gone; size and duration say what it had.
+    pub lost: bool,
 }
 
 /// A segment to which nothing will be added any more.

@@ -112,6 +112,9 @@ pub(super) struct Segment {
     duration: u64,
     start_time: String,
     download_url: String,
+    /// Its file is gone from the disk; only then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    lost: bool,
 }
 
 #[derive(Serialize)]
@@ -134,6 +137,7 @@ pub(super) async fn info(call: Call, OfRecording(name): OfRecording) -> Result<I
         duration: seconds(s.duration_us / 1000),
         start_time: iso8601(s.start_us),
         download_url: call.recording_url(&name, Some(s.number)),
+        lost: s.lost,
     });
     let gaps = details.gaps.into_iter().map(|g| Gap {
         start_time: iso8601(g.start_us),
