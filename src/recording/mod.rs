@@ -113,6 +113,8 @@ impl Recordings {
         }
         if let Some(work) = self.work().take() {
             let stop = group.stop().clone();
+            // Before anybody asks: what it will find is not known yet.
+            self.shared.checking.send_replace(Checking { done: 0, total: work.len() });
             group.spawn("check of recordings", reconcile::run(self.shared.clone(), work, stop));
         }
         group.spawn("storage guard", guard::watch(self.shared.clone(), group.stop().clone()));

@@ -55,6 +55,13 @@ pub(super) struct Worklist {
     pub foreign: Vec<String>,
 }
 
+impl Worklist {
+    /// Recordings to look at.
+    pub(super) fn len(&self) -> usize {
+        self.folders.len() + self.without.len()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Tally {
     adopted: usize,
@@ -68,8 +75,7 @@ struct Tally {
 /// Works the list off. What fails is told and left for the next start.
 pub(super) async fn run(shared: Arc<Shared>, work: Worklist, stop: CancellationToken) {
     let started = Mono::now();
-    let total = work.folders.len() + work.without.len();
-    shared.checking.send_replace(Checking { done: 0, total });
+    let total = work.len();
     let mut tally = Tally { foreign: work.foreign.clone(), ..Tally::default() };
     let finished = tokio::select! {
         finished = work_off(&shared, work, &mut tally) => finished,

@@ -87,6 +87,7 @@ impl Rig {
         };
         let mtx = MediaMtx::start(options, &media, &spawner, Arc::new(Nobody)).await.unwrap();
         recordings.run(&recording, mtx.clone()).unwrap();
+        recordings.checking().wait_for(|c| c.total == 0).await.unwrap();
         (Self { mtx, recordings, notices, clock, phases, spawner }, intents)
     }
 
