@@ -2,9 +2,10 @@
 //!
 //! Owns the box it starts (a temporary folder, ports of its own, two synthetic cameras) and removes
 //! it at the end; with `--host` it measures another one, without the figures that need its `/proc`.
-//! Promises: the load's own cost is never part of a figure about the daemon. Costs about three
+//! Promises: the load's own cost is never part of a figure about the daemon. Costs about four
 //! minutes for everything.
 
+mod archive;
 mod cold;
 mod figure;
 mod fleet;
@@ -16,10 +17,13 @@ mod memory;
 mod ping;
 mod poller;
 mod proc_stat;
+mod reconcile;
 mod rtsp;
 mod startup;
 mod subject;
 mod wire;
+
+pub use archive::{Archive, Harm};
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +72,8 @@ enum Part {
     Startup,
     /// Lists of 10,000 recordings
     List,
+    /// Starts over 10,000 segments: sound, without an index, damaged
+    Reconcile,
     /// Resident memory, and whether calls make it grow
     Memory,
     /// Everything
@@ -98,9 +104,9 @@ async fn measure(args: &BenchArgs, local: impl FnOnce() -> Option<Local>, report
         if wants(Part::Frames) {
             report.take("frames", frames::measure(&subject).await);
         }
-        if matches!(args.part, Part::Startup | Part::Memory | Part::List) {
+        if matches!(args.part, Part::Startup | Part::Memory | Part::List | Part::Reconcile) {
             figure::remark(
-                "startup, memory and lists can only be measured on a box that this program starts itself",
+                "startup, memory, lists and reconcile can only be measured on a box that this program starts itself",
             );
         }
         return Ok(());
@@ -123,6 +129,9 @@ async fn measure(args: &BenchArgs, local: impl FnOnce() -> Option<Local>, report
         let subject = Subject::start().await?;
         report.take("list", list::measure(&subject).await);
         subject.stop().await;
+    }
+    if wants(Part::Reconcile) {
+        report.take("reconcile", reconcile::measure().await);
     }
     if [Part::Ping, Part::Record, Part::Coldstart, Part::Snapshot, Part::Live].into_iter().any(wants) {
         let subject = Subject::start().await?;

@@ -27,6 +27,7 @@ struct Own {
     child: Child,
     folder: Folder,
     phases: Phases,
+    begun: Mono,
     ready_after: Duration,
     /// The box lives as long as the thread that started it.
     _spawner: Spawner,
@@ -49,7 +50,8 @@ impl Folder {
         Ok(Folder(path))
     }
 
-    fn data(&self) -> PathBuf {
+    /// The data directory of its box.
+    pub fn data(&self) -> PathBuf {
         self.0.join("data")
     }
 }
@@ -73,6 +75,15 @@ impl Subject {
 
     /// As [`Subject::start`] in a folder that may hold an earlier box's data; hands it back on failure.
     pub async fn start_in(folder: Folder) -> std::result::Result<Subject, (Error, Folder)> {
+        Subject::start_with(folder, None).await
+    }
+
+    /// As [`Subject::start_in`], with a token that the folder's box has made before: nothing else runs
+    /// beside a box that has just started.
+    pub async fn start_with(
+        folder: Folder,
+        known: Option<Secret>,
+    ) -> std::result::Result<Subject, (Error, Folder)> {
         let mut phases = Phases::default();
         let group = phases.add("bench");
         let launched = async {
@@ -80,15 +91,18 @@ impl Subject {
             let begun = Mono::now();
             let child = launch(&folder, &spawner, &group).await?;
             let ready_after = Mono::now().since(begun);
-            let host = host_of(&folder.data())?;
-            let token = token(&folder, &spawner).await?;
-            Ok((child, ready_after, host, token, spawner))
+            let host = host_of(&folder.data(), "ws")?;
+            let token = match known {
+                Some(token) => token,
+                None => token(&folder, &spawner).await?,
+            };
+            Ok((child, begun, ready_after, host, token, spawner))
         };
         match launched.await {
-            Ok((child, ready_after, host, token, spawner)) => Ok(Subject {
+            Ok((child, begun, ready_after, host, token, spawner)) => Ok(Subject {
                 host,
                 token,
-                own: Some(Own { child, folder, phases, ready_after, _spawner: spawner }),
+                own: Some(Own { child, folder, phases, begun, ready_after, _spawner: spawner }),
             }),
             Err(error) => Err((error, folder)),
         }
@@ -124,6 +138,17 @@ impl Subject {
     /// From the start of the program to its ready line.
     pub fn ready_after(&self) -> Option<Duration> {
         self.own.as_ref().map(|own| own.ready_after)
+    }
+
+    /// Since the start of the program.
+    pub fn running_for(&self) -> Option<Duration> {
+        self.own.as_ref().map(|own| Mono::now().since(own.begun))
+    }
+
+    /// Where its health pages are, when it is ours.
+    pub fn health(&self) -> Result<Host> {
+        let data = self.data_dir().ok_or_else(|| Error::unsupported("health", "the box runs elsewhere"))?;
+        host_of(&data, "health")
     }
 
     /// Stops a box of our own; its folder is handed on.
@@ -218,9 +243,9 @@ async fn token(folder: &Folder, spawner: &Spawner) -> Result<Secret> {
 }
 
 /// Where a box listens, from its data directory.
-fn host_of(data: &Path) -> Result<Host> {
+fn host_of(data: &Path, server: &str) -> Result<Host> {
     let bad = |why: String| Error::new(ErrorKind::DependencyFailed, format!("endpoints.json: {why}"));
     let text = std::fs::read(data.join("run/endpoints.json")).map_err(|e| bad(e.to_string()))?;
     let value: Value = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
-    value["ws"].as_str().unwrap_or_default().parse().map_err(bad)
+    value[server].as_str().unwrap_or_default().parse().map_err(bad)
 }
