@@ -1,6 +1,6 @@
 //! Fieldcam: the daemon of an edge camera box, and the tools around it.
 //!
-//! The rooms in import order: each may import only from rooms above it (`tests/layering.rs`).
+//! The rooms in import order: each may import only from rooms above it (`tests/source/layering.rs`).
 //!
 //! | room | what it owns |
 //! |---|---|

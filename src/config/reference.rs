@@ -8,7 +8,7 @@ use super::settings::keys;
 const HEAD: &str = "\
 # Configuration
 
-<!-- Generated from src/config; don't edit. `FIELDCAM_WRITE_DOCS=1 cargo test --test configuration_reference`
+<!-- Generated from src/config; don't edit. `FIELDCAM_WRITE_DOCS=1 cargo test --test source`
      writes it anew. -->
 
 Fieldcam reads TOML. Later layers win over earlier ones:

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::turn::{self, Turn};
+
 /// The pinned MediaMTX.
 #[track_caller]
 pub fn binary() -> PathBuf {
@@ -24,10 +26,12 @@ pub struct Server {
     pub child: Child,
     dir: tempfile::TempDir,
     rtsp: u16,
+    _turn: Turn,
 }
 
 impl Server {
     pub fn start(paths: &[&str]) -> Server {
+        let turn = turn::take();
         let dir = tempfile::tempdir().unwrap();
         let rtsp = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = dir.path().join("mediamtx.yml");
@@ -44,7 +48,7 @@ impl Server {
         std::fs::write(&config, text).unwrap();
         let child = Command::new(binary()).arg(&config).stdout(Stdio::null()).spawn().unwrap();
         super::wait_for("MediaMTX listens", || TcpStream::connect(("127.0.0.1", rtsp)).ok());
-        Server { child, dir, rtsp }
+        Server { child, dir, rtsp, _turn: turn }
     }
 
     /// The URL of a path.

@@ -258,7 +258,7 @@ fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 20_000 + (std::process::id() as u16 % 600) * 20 + step % 20;
+        let port = 20_000 + (std::process::id() % 60) as u16 * 200 + step % 200;
         if TcpListener::bind(("0.0.0.0", port)).is_ok() {
             return port;
         }

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::process::{self, Process};
 use super::rpc::Client;
+use super::turn::{self, Turn};
 use super::{PATIENCE, wait_for};
 
 /// The daemon under test.
@@ -109,10 +110,11 @@ impl Setup {
 
     /// As [`Setup::start`]; `Err` when the daemon ends instead of becoming ready.
     pub fn try_start(self) -> Result<TestBox, Failure> {
+        let turn = turn::take();
         let dir = tempfile::Builder::new().prefix("fieldcam-test-").tempdir().unwrap();
         let data = self.data.clone().unwrap_or_else(|| dir.path().join("data"));
         std::fs::write(dir.path().join("fieldcam.toml"), &self.toml).unwrap();
-        let mut testbox = TestBox { setup: self, dir, data, run: None };
+        let mut testbox = TestBox { setup: self, dir, data, run: None, _turn: turn };
         testbox.launch()?;
         Ok(testbox)
     }
@@ -162,6 +164,7 @@ pub struct TestBox {
     dir: TempDir,
     data: PathBuf,
     run: Option<Run>,
+    _turn: Turn,
 }
 
 impl TestBox {

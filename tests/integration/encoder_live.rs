@@ -1,0 +1,222 @@
+//! Synthetic camera → encoder → real MediaMTX → its recorder: the times of the footage are the
+//! times of capture, whatever the source does.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::common::mediaserver::Server;
+use crate::common::squares;
+use fieldcam::base::Secret;
+use fieldcam::capture::{Fanout, SourceEvent, TestPlan, TestSource};
+use fieldcam::config::VideoEncoder;
+use fieldcam::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec, Plan, repack};
+use fieldcam::supervise::{Group, Phases, Spawner};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::mpsc;
+
+struct Rig {
+    spawner: Spawner,
+    group: Group,
+    _phases: Phases,
+    fanout: Fanout,
+    server: Server,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let mut phases = Phases::default();
+        let group = phases.add("cameras");
+        let spawner = Spawner::start().unwrap();
+        Rig {
+            spawner,
+            group,
+            _phases: phases,
+            fanout: Fanout::new(),
+            server: Server::start(&["live", "live2", "repacked"]),
+        }
+    }
+
+    async fn source(&self, deliver: Option<u32>, lose: Option<u32>) -> TestSource {
+        let plan = TestPlan { pattern: "testsrc2".into(), width: 1280, height: 720, fps: 30, deliver, lose };
+        let (events, mut inbox) = mpsc::channel(8);
+        let (name, ffmpeg) = ("camera0", Path::new("ffmpeg"));
+        let source =
+            TestSource::start(name, plan, ffmpeg, &self.spawner, &self.group, self.fanout.clone(), events);
+        let source = source.await.unwrap();
+        assert_eq!(within("a first frame", inbox.recv()).await, Some(SourceEvent::FirstFrame));
+        source
+    }
+
+    fn spec(&self, plan: Plan, path: &str) -> EncoderSpec {
+        let publish = Secret::new(self.server.url(path));
+        EncoderSpec { name: "camera0".into(), ffmpeg: "ffmpeg".into(), plan, publish }
+    }
+
+    async fn encode(&self, plan: Plan, path: &str, fed: bool) -> (Encoder, mpsc::Receiver<EncoderEvent>) {
+        let (events, inbox) = mpsc::channel(64);
+        let frames = fed.then(|| self.fanout.subscribe("encoder", Encoder::QUEUE));
+        let spec = self.spec(plan, path);
+        (Encoder::start(spec, frames, &self.spawner, &self.group, events).await.unwrap(), inbox)
+    }
+}
+
+const PLAN: EncodePlan = EncodePlan { encoder: VideoEncoder::Libx264, width: 1280, height: 720, fps: 30 };
+
+async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), work).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+}
+
+async fn until_frames(inbox: &mut mpsc::Receiver<EncoderEvent>, frames: u64) {
+    loop {
+        match within("progress", inbox.recv()).await.unwrap() {
+            EncoderEvent::Progress(progress) => {
+                assert_eq!(progress.doubled_or_dropped, 0);
+                if progress.frames >= frames {
+                    return;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Records `frames` frames and checks that the file's times are those burnt in.
+async fn footage_keeps_time(deliver: Option<u32>, lose: Option<u32>, frames: u64, seconds: f64) {
+    let rig = Rig::new();
+    let source = rig.source(deliver, lose).await;
+    let (encoder, mut inbox) = rig.encode(PLAN.plan(), "live", true).await;
+    until_frames(&mut inbox, frames).await;
+    // On a machine too busy to encode in time the queue overflows; what is there must still be right.
+    let dropped = encoder.counters().dropped as usize;
+    encoder.stop().await;
+    source.stop().await;
+    let (file, _dir) = rig.server.recorded("live");
+    crate::common::ffmpeg::decode_all(&file).unwrap();
+    let run = squares::read(&file.to_string_lossy(), 0);
+    let lasted = squares::assert_times_agree(&run, 0.1);
+    assert!(lasted > seconds * 0.9, "{lasted}");
+    // MediaMTX drops a session's last frame; all others are there.
+    assert!(run.len() as u64 >= frames - 2, "{} of {frames}", run.len());
+    let steps = |by: u32| run.windows(2).filter(|w| w[1].frame - w[0].frame == by).count();
+    let regular = match (deliver, lose) {
+        (Some(12), None) => steps(2) + steps(3),
+        (None, Some(3)) => 2 * steps(1).min(steps(2)) + 1,
+        _ => steps(1),
+    };
+    assert!(regular + 2 * dropped + 1 >= run.len() - 1, "{regular} of {}, dropped {dropped}", run.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_says_30_and_gives_12_keeps_time() {
+    footage_keeps_time(Some(12), None, 240, 20.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_loses_every_third_frame_keeps_time() {
+    footage_keeps_time(None, Some(3), 400, 20.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_source_arrives_whole() {
+    footage_keeps_time(None, None, 150, 5.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_encoder_is_ended_and_capture_goes_on() {
+    let rig = Rig::new();
+    let _source = rig.source(None, None).await;
+    let (encoder, mut inbox) = rig.encode(PLAN.plan(), "live", true).await;
+    until_frames(&mut inbox, 10).await;
+    kill(Pid::from_raw(encoder.pid() as i32), Signal::SIGSTOP).unwrap();
+    let before = rig.fanout.counters().frames;
+    let exit = loop {
+        match within("the end", inbox.recv()).await.unwrap() {
+            EncoderEvent::Ended { exit, .. } => break exit,
+            EncoderEvent::Stalled | EncoderEvent::Progress(_) => {}
+        }
+    };
+    assert_eq!(exit, fieldcam::supervise::Exit::Signal(Signal::SIGKILL as i32));
+    assert!(rig.fanout.counters().frames > before + 20, "capture waited for the encoder");
+    assert!(encoder.counters().dropped > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_encoder_without_its_server_ends_with_words_but_no_url() {
+    let mut rig = Rig::new();
+    let _source = rig.source(None, None).await;
+    let _ = rig.server.child.kill();
+    rig.server.child.wait().unwrap();
+    let (_encoder, mut inbox) = rig.encode(PLAN.plan(), "live", true).await;
+    let Some(EncoderEvent::Ended { words, .. }) = within("the end", inbox.recv()).await else {
+        panic!("not ended");
+    };
+    assert!(words.contains("refused") && !words.contains("rtsp://"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repacking_keeps_the_picture_and_leaves_the_sound() {
+    let rig = Rig::new();
+    let sound = ["-f", "lavfi", "-i", "sine=sample_rate=48000", "-c:a", "aac"];
+    let mut camera = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15"])
+        .args(sound)
+        .args(["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=15"])
+        .args(["-f", "rtsp", "-rtsp_transport", "tcp", &rig.server.url("live2")])
+        .spawn()
+        .unwrap();
+    crate::common::wait_for("the camera is online", || rig.server.is_online("live2").then_some(()));
+    let plan = repack(Secret::new(rig.server.url("live2")));
+    let (encoder, mut inbox) = rig.encode(plan, "repacked", false).await;
+    until_frames(&mut inbox, 30).await;
+    let found = crate::common::ffmpeg::probe(&rig.server.url("repacked"));
+    let kinds: Vec<_> = found["streams"].as_array().unwrap().iter().map(|s| &s["codec_name"]).collect();
+    assert_eq!(kinds, ["hevc"]);
+    encoder.stop().await;
+    camera.kill().unwrap();
+    camera.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_waits_gets_its_first_keyframe_soon() {
+    use std::time::Instant;
+    let rig = Rig::new();
+    let _source = rig.source(None, None).await;
+    let mut times = Vec::new();
+    for (round, prepared) in [false, true, false, true, false, true].into_iter().enumerate() {
+        let (events, mut inbox) = mpsc::channel(64);
+        let spec = rig.spec(PLAN.plan(), "live");
+        let mut ready = None;
+        if prepared {
+            let mut waiting =
+                Encoder::prepare(rig.spec(PLAN.plan(), "live"), &rig.spawner, &rig.group).await.unwrap();
+            // As long as it takes to load: it then sleeps at its input.
+            crate::common::wait_for("FFmpeg waits", || {
+                // A system call on descriptor 0: it reads its input.
+                let call = std::fs::read_to_string(format!("/proc/{}/syscall", waiting.pid())).unwrap();
+                (call.split(' ').nth(1) == Some("0x0")).then_some(())
+            });
+            assert!(waiting.is_alive());
+            ready = Some(waiting);
+        }
+        let asked = Instant::now();
+        let frames = Some(rig.fanout.subscribe("encoder", Encoder::QUEUE));
+        let encoder = match ready {
+            Some(waiting) => waiting.start(frames, &rig.group, events),
+            None => Encoder::start(spec, frames, &rig.spawner, &rig.group, events).await.unwrap(),
+        };
+        crate::common::wait_for("the path is online", || rig.server.is_online("live").then_some(()));
+        let online = asked.elapsed();
+        let keyframes =
+            fieldcam::snapshot::Keyframes::start("camera0", Secret::new(rig.server.url("live")), &rig.group);
+        keyframes.wait(Duration::from_secs(30)).await.expect("a keyframe");
+        let pictured = asked.elapsed();
+        println!("round {round}, prepared {prepared}: online {online:?}, keyframe at a reader {pictured:?}");
+        times.push(pictured);
+        until_frames(&mut inbox, 1).await;
+        encoder.stop().await;
+    }
+    times.sort();
+    assert!(times[2] < Duration::from_secs(4), "{times:?}");
+}
