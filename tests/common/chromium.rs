@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
-use super::testbox::spawn;
+use super::spawn::spawn;
 use super::{PATIENCE, wait_for};
 
 /// One browser with one page. Ends with its value.

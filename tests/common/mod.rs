@@ -22,13 +22,16 @@ pub mod process;
 pub mod recording;
 pub mod rpc;
 pub mod rtsp_camera;
+pub mod setup;
+pub mod spawn;
 pub mod squares;
 pub mod testbox;
 pub mod token;
 pub mod turn;
 
 pub use rpc::{Client, RpcError};
-pub use testbox::{Setup, TestBox};
+pub use setup::Setup;
+pub use testbox::TestBox;
 
 /// As long as anything may take on a busy machine before it counts as stuck.
 pub const PATIENCE: Duration = Duration::from_secs(30);

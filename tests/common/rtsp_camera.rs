@@ -13,8 +13,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::footage::now_ms;
-use super::testbox::{mediamtx, spawn};
-use super::{ffmpeg, http, wait_for};
+use super::spawn::spawn;
+use super::{ffmpeg, http, mediaserver, wait_for};
 
 /// Whoever knows it may watch the camera; it must not be seen anywhere.
 pub const PASSWORD: &str = "kept-to-ourselves-4711";
@@ -96,7 +96,7 @@ impl RtspCamera {
     pub fn start_server(&mut self) {
         assert!(self.server.is_none(), "the camera's server runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.file("log")).unwrap();
-        let mut command = Command::new(mediamtx());
+        let mut command = Command::new(mediaserver::binary());
         command.arg(self.file("mediamtx.yml")).env_clear().stdin(Stdio::null());
         command.stderr(log.try_clone().unwrap()).stdout(log);
         self.server = Some(spawn(command));

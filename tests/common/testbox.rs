@@ -1,10 +1,8 @@
 //! A real `fieldcam run` in its own folder, on ports of its own.
 
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -14,111 +12,13 @@ use tempfile::TempDir;
 
 use super::process::{self, Process};
 use super::rpc::Client;
+use super::setup::Setup;
+use super::spawn::{Lines, collect, spawn};
 use super::turn::{self, Turn};
-use super::{PATIENCE, wait_for};
+use super::wait_for;
 
 /// The daemon under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_fieldcam");
-
-/// The MediaMTX to test with.
-pub fn mediamtx() -> String {
-    std::env::var("FIELDCAM_TEST_MEDIAMTX")
-        .unwrap_or_else(|_| format!("{}/target/mediamtx/v1.20.1/amd64/mediamtx", env!("CARGO_MANIFEST_DIR")))
-}
-
-/// What kind of box to start. By default: two synthetic cameras, 640x360 at 30 fps, all ports free ones.
-#[derive(Clone)]
-pub struct Setup {
-    toml: String,
-    env: Vec<(String, String)>,
-    data: Option<PathBuf>,
-    prefix: Vec<String>,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Setup::new()
-    }
-}
-
-impl Setup {
-    /// Two small synthetic cameras.
-    pub fn new() -> Setup {
-        let mut setup = Setup { toml: String::new(), env: Vec::new(), data: None, prefix: Vec::new() };
-        for key in ["SERVER__LISTEN", "HEALTH__LISTEN"] {
-            setup = setup.env(key, "127.0.0.1:0");
-        }
-        for key in ["RTSP_LISTEN", "HLS_LISTEN", "WEBRTC_LISTEN", "WEBRTC_UDP", "API_LISTEN"] {
-            setup = setup.env(&format!("MEDIAMTX__{key}"), "127.0.0.1:0");
-        }
-        setup
-            .env("MEDIAMTX__BINARY", &mediamtx())
-            .env("CAMERAS__RESOLUTION", "640x360")
-            .env("AUTH__RATE_LIMIT_PER_MINUTE", "1000000")
-            .cameras(2)
-    }
-
-    /// This many synthetic cameras.
-    pub fn cameras(self, count: u32) -> Setup {
-        self.env("CAMERAS__SYNTHETIC", &count.to_string())
-    }
-
-    /// Adds to the configuration file.
-    pub fn toml(mut self, text: &str) -> Setup {
-        self.toml.push_str(text);
-        self.toml.push('\n');
-        self
-    }
-
-    /// Sets `FIELDCAM_<key>`, which wins over the file; a later value replaces an earlier one.
-    pub fn env(mut self, key: &str, value: &str) -> Setup {
-        let key = format!("FIELDCAM_{key}");
-        self.env.retain(|(k, _)| *k != key);
-        self.env.push((key, value.to_owned()));
-        self
-    }
-
-    /// Sets an environment variable of any name.
-    pub fn plain_env(mut self, key: &str, value: &str) -> Setup {
-        self.env.push((key.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Takes `FIELDCAM_<key>` away, so that the file or the default decides.
-    pub fn without(mut self, key: &str) -> Setup {
-        self.env.retain(|(k, _)| k.strip_prefix("FIELDCAM_") != Some(key));
-        self
-    }
-
-    /// Starts the daemon through a program that replaces itself with it.
-    pub fn through(mut self, prefix: &[String]) -> Setup {
-        self.prefix = prefix.to_vec();
-        self
-    }
-
-    /// Uses a data directory that exists already; it is left alone at the end.
-    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Setup {
-        self.data = Some(path.into());
-        self
-    }
-
-    /// Starts the box and waits until it is ready.
-    #[track_caller]
-    pub fn start(self) -> TestBox {
-        self.try_start().unwrap_or_else(|f| panic!("the box did not start ({}):\n{}", f.status, f.output))
-    }
-
-    /// As [`Setup::start`]; `Err` when the daemon ends instead of becoming ready.
-    pub fn try_start(self) -> Result<TestBox, Failure> {
-        let turn = turn::take();
-        let dir = tempfile::Builder::new().prefix("fieldcam-test-").tempdir().unwrap();
-        let data = self.data.clone().unwrap_or_else(|| dir.path().join("data"));
-        std::fs::write(dir.path().join("fieldcam.toml"), &self.toml).unwrap();
-        let mut testbox = TestBox { setup: self, dir, data, run: None, _turn: turn };
-        testbox.launch()?;
-        Ok(testbox)
-    }
-}
 
 /// A daemon that ended before it was ready.
 #[derive(Debug)]
@@ -156,8 +56,6 @@ struct Run {
     ready_after: Duration,
 }
 
-type Lines = Arc<Mutex<Vec<String>>>;
-
 /// A running box. Dropping it kills the daemon and fails the test when one of its children lives on.
 pub struct TestBox {
     setup: Setup,
@@ -172,6 +70,17 @@ impl TestBox {
     #[track_caller]
     pub fn start() -> TestBox {
         Setup::new().start()
+    }
+
+    /// A box as `setup` wants it; `Err` when the daemon ends instead of becoming ready.
+    pub(super) fn of(setup: Setup) -> Result<TestBox, Failure> {
+        let turn = turn::take();
+        let dir = tempfile::Builder::new().prefix("fieldcam-test-").tempdir().unwrap();
+        let data = setup.data.clone().unwrap_or_else(|| dir.path().join("data"));
+        std::fs::write(dir.path().join("fieldcam.toml"), &setup.toml).unwrap();
+        let mut testbox = TestBox { setup, dir, data, run: None, _turn: turn };
+        testbox.launch()?;
+        Ok(testbox)
     }
 
     fn command(&self) -> Command {
@@ -384,41 +293,4 @@ impl Drop for TestBox {
             self.kill();
         }
     }
-}
-
-/// The lines of a stream as they come; at its end nobody but the caller holds them.
-fn collect(stream: impl Read + Send + 'static) -> Lines {
-    let lines = Lines::default();
-    let sink = lines.clone();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-            sink.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
-        }
-    });
-    lines
-}
-
-/// Starts a child that dies with this test program, however that ends. The kernel ties it to the
-/// spawning *thread*, so one thread of the whole program starts them all.
-#[expect(unsafe_code, reason = "one system call between fork and exec")]
-pub fn spawn(mut command: Command) -> Child {
-    type Job = (Command, mpsc::Sender<Child>);
-    static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
-    // SAFETY: prctl is async-signal-safe; nothing is allocated.
-    unsafe {
-        command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into));
-    }
-    let spawner = SPAWNER.get_or_init(|| {
-        let (sender, jobs) = mpsc::channel::<Job>();
-        std::thread::spawn(move || {
-            for (mut command, reply) in jobs {
-                let child = command.spawn().unwrap_or_else(|e| panic!("cannot start the daemon: {e}"));
-                let _ = reply.send(child);
-            }
-        });
-        sender
-    });
-    let (reply, child) = mpsc::channel();
-    spawner.send((command, reply)).unwrap();
-    child.recv_timeout(PATIENCE).expect("the daemon can be started")
 }
