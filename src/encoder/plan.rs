@@ -5,6 +5,14 @@ use crate::config::VideoEncoder;
 
 use super::matroska::MatroskaStream;
 
+/// One a second. By time, because the rate varies; `-g` only has to stay out of the way. The 20 ms keep
+/// a second's last frame from slipping into the GOP by jitter.
+///
+/// Whoever waits for the stream to start comes too late for its first frame, so each of the first half
+/// second is one. Until 1.5 s they are a quarter of a second apart: a browser over WebRTC is there after
+/// 200 to 500 ms, and HLS begins with a segment of at least half a second, which ends at a keyframe.
+const KEYFRAMES: &str = "expr:lt(t,0.5)+lt(t,1.5)*gte(t,prev_forced_t+0.24)+gte(t,prev_forced_t+0.98)";
+
 /// How the frames of one camera are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodePlan {
@@ -75,9 +83,7 @@ impl EncodePlan {
             ("-crf", "23".to_owned()),
             ("-maxrate", format!("{kbit}k")),
             ("-bufsize", format!("{}k", kbit * 2)),
-            // By time, because the rate varies; `-g` only has to stay out of the way. The 20 ms
-            // keep a second's last frame from slipping into the GOP by jitter.
-            ("-force_key_frames", "expr:lt(t,0.5)+gte(t,prev_forced_t+0.98)".to_owned()),
+            ("-force_key_frames", KEYFRAMES.to_owned()),
             ("-forced-idr", "1".to_owned()),
             ("-g", (self.fps.max(1) * 10).to_string()),
         ] {
@@ -203,7 +209,8 @@ mod tests {
              -i pipe:0 -map 0:v:0 -filter_threads 1 -fps_mode passthrough -enc_time_base 1:1000000 \
              -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -bf 0 -threads 1 -crf 23 \
              -maxrate 4000k -bufsize 8000k \
-             -force_key_frames expr:lt(t,0.5)+gte(t,prev_forced_t+0.98) -forced-idr 1 -g 300 \
+             -force_key_frames expr:lt(t,0.5)+lt(t,1.5)*gte(t,prev_forced_t+0.24)+gte(t,prev_forced_t+0.98) \
+             -forced-idr 1 -g 300 \
              -flush_packets 1 -f rtsp -rtsp_transport tcp -pkt_size 1452 <mediamtx>"
         );
     }

@@ -57,6 +57,10 @@ pub(super) fn generate(
         "hlsAllowOrigins": [],
         // Our own port is in front; without this every viewer would seem to be 127.0.0.1.
         "hlsTrustedProxies": loopback,
+        // At the least; a segment ends at a keyframe, so ours are a second long all the same. Nothing is
+        // sent before the first one is whole. Shorter ones would be rounded to a target duration of 0,
+        // and seven of them are less than a player wants that takes whole segments.
+        "hlsSegmentDuration": "500ms",
 
         "webrtc": true,
         "webrtcAddress": address(listens.webrtc),
