@@ -19,6 +19,7 @@ use super::place::INDEX;
 use super::upstream::{self, Upstream};
 use super::viewing::Viewing;
 use crate::base::{CameraId, Error, ErrorKind, Mono, Result, Secret};
+use crate::mediamtx::Track;
 
 /// Member of the query that holds our session's secret.
 const SESSION: &str = "view";
@@ -59,21 +60,12 @@ async fn open(
     let query = request.uri().query().unwrap_or_default();
     let guest = live.guest(request.headers(), query, camera)?;
     live.auth.admit(&guest.login)?;
-    let tracks = live.open(camera).await?;
-    if !tracks.is_empty() && !tracks.iter().any(|t| CARRIED.contains(&t.codec.as_str())) {
-        let codecs: Vec<_> = tracks.iter().map(|t| t.codec.as_str()).collect();
-        return Err(Error::unsupported(
-            "hls",
-            format!("HLS cannot carry {}; use rtsp", codecs.join(" and ")),
-        )
-        .with("suggestion", "watch it over RTSP, or set the camera to H.264"));
-    }
     let key = Secret::random(16);
     // With the check's cookie already there, MediaMTX needs no redirect and keeps its own secret
     // out of the playlist.
     let target = format!("/{camera}/{INDEX}?{SESSION}={}&cookieCheck=1", key.expose());
     let asked = asked(live, &target, remote, &guest.login).header(COOKIE, "cookieCheck=1");
-    let response = live.upstream.send(asked, Bytes::new()).await?;
+    let response = live.through(camera, judge, live.upstream.send(asked, Bytes::new())).await?;
     if response.status() != StatusCode::OK {
         return Err(refused(response).await);
     }
@@ -83,6 +75,16 @@ async fn open(
     let viewing = Viewing { camera, login: guest.login, link: guest.link, remote, inner: Some(inner) };
     let lease = live.viewings.begin(&key, viewing, now);
     Ok(answer::passed(response, end, Some(lease)))
+}
+
+/// Refuses what HLS cannot carry, naming a protocol that can.
+fn judge(tracks: &[Track]) -> Result<()> {
+    if tracks.is_empty() || tracks.iter().any(|t| CARRIED.contains(&t.codec.as_str())) {
+        return Ok(());
+    }
+    let codecs: Vec<_> = tracks.iter().map(|t| t.codec.as_str()).collect();
+    Err(Error::unsupported("hls", format!("HLS cannot carry {}; use rtsp", codecs.join(" and ")))
+        .with("suggestion", "watch it over RTSP, or set the camera to H.264"))
 }
 
 /// A later request.

@@ -18,6 +18,7 @@ mod viewing;
 mod whep;
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -69,7 +70,7 @@ impl Live {
         let answered = match place::read(request.uri().path()) {
             Some(Place::Hls { camera, file }) => hls::answer(inner, &request, remote, camera, &file).await,
             Some(Place::File(file)) => page::file(inner, &request, file).await,
-            Some(Place::Urls(camera)) => page::urls(inner, &request, remote, camera),
+            Some(Place::Urls(camera)) => page::urls(inner, &request, remote, camera).await,
             Some(Place::Whep(camera)) => whep::answer(inner, request, remote, camera).await,
             Some(Place::WhepSession { camera, secret }) => {
                 whep::go_on(inner, request, remote, camera, &secret).await
@@ -84,8 +85,15 @@ impl Live {
 }
 
 impl Inner {
-    /// Starts the camera's stream if need be; answers with what it carries when it can be read.
-    async fn open(&self, camera: CameraId) -> Result<Vec<Track>> {
+    /// Starts the camera's stream if need be, has what it carries judged, and asks MediaMTX for it. What
+    /// this box encodes is known before it runs: MediaMTX is asked meanwhile and answers with the first
+    /// picture, so that whatever it has to do until then is done beside the camera's start.
+    async fn through<T>(
+        &self,
+        camera: CameraId,
+        judge: impl Fn(&[Track]) -> Result<()>,
+        ask: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let view = self.cameras.get(camera)?;
         if view.status == CameraStatus::Disconnected {
             let why = view.problem.unwrap_or_else(|| "it is away".into());
@@ -93,9 +101,28 @@ impl Inner {
                 .with("details", why)
                 .with("suggestion", "check the camera's power and cable; it comes back by itself"));
         }
+        if let Some(codec) = view.encoded_as.filter(|_| !view.stream.ready) {
+            judge(&[Track { codec: codec.into(), ..Track::default() }])?;
+            let (start, mut ask) = (pin!(self.cameras.start_streaming(camera)), pin!(ask));
+            return tokio::select! {
+                // The camera hears first; what it says of a start that fails is better than silence.
+                biased;
+                started = start => {
+                    started?;
+                    ask.await
+                }
+                answer = &mut ask => answer,
+            };
+        }
         if !view.stream.ready {
             self.cameras.start_streaming(camera).await?;
         }
+        judge(&self.tracks(camera).await?)?;
+        ask.await
+    }
+
+    /// What a stream that can be read carries.
+    async fn tracks(&self, camera: CameraId) -> Result<Vec<Track>> {
         let name = camera.to_string();
         let known = self.mediamtx.paths().get(&name).filter(|p| p.ready).map(|p| p.tracks.clone());
         match known {

@@ -48,7 +48,7 @@ async fn hls_js(live: &Inner) -> Result<Response<Body>> {
 }
 
 /// The addresses, for as long as the page asks again within 30 s.
-pub(super) fn urls(
+pub(super) async fn urls(
     live: &Inner,
     request: &Request<Incoming>,
     remote: std::net::IpAddr,
@@ -65,6 +65,8 @@ pub(super) fn urls(
             let viewing =
                 Viewing { camera, login: guest.login.clone(), link: guest.link, remote, inner: None };
             drop(live.viewings.begin(&key, viewing, Mono::now()));
+            // The page gathers its own addresses before it can ask.
+            live.cameras.expect_viewer(camera).await;
             key.expose().to_owned()
         }
     };

@@ -99,9 +99,8 @@ pub(super) async fn answer(
         };
     }
     let offer = body(request, OFFER).await?;
-    let tracks = live.open(camera).await?;
-    judge(&tracks, &offer)?;
-    let response = live.upstream.send(asked(Method::POST).header(CONTENT_TYPE, OFFER), offer).await?;
+    let ask = live.upstream.send(asked(Method::POST).header(CONTENT_TYPE, OFFER), offer.clone());
+    let response = live.through(camera, |tracks| judge(tracks, &offer), ask).await?;
     if response.status() != StatusCode::CREATED {
         return Err(refused(response).await);
     }

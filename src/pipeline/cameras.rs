@@ -211,6 +211,11 @@ impl Cameras {
         self.inner.recordings.stop(id).await
     }
 
+    /// Somebody is about to ask for the stream: it starts meanwhile. Whether it can is told when they ask.
+    pub async fn expect_viewer(&self, id: CameraId) {
+        self.wake(&id.to_string()).await;
+    }
+
     /// A reader waits at an idle path (MediaMTX's hook).
     pub(super) async fn wake(&self, path: &str) {
         if let Ok(id) = path.parse::<CameraId>()

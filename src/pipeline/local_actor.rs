@@ -23,6 +23,9 @@ use super::shown::Shown;
 
 /// How often readers are counted while a stream runs.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
+/// A stream that has just come up leaves the processors to its first readers for so long: to load an
+/// FFmpeg takes 40 to 100 ms of one.
+const SPARE_AFTER: Duration = Duration::from_millis(300);
 /// How often a file camera looks for its file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,8 @@ pub(super) struct Children {
     encoder: Option<Run<Encoder, EncoderEvent>>,
     /// An FFmpeg that is loaded and waits: most of a cold start is over before anybody asks.
     spare: Option<Prepared>,
+    /// When the next one is loaded.
+    spare_at: Option<Mono>,
     ready: Option<PathWatch>,
     /// Its file is not there.
     absent: bool,
@@ -76,6 +81,8 @@ enum News {
     Look,
     /// FFmpeg came or went.
     Ffmpeg,
+    /// Time to load the FFmpeg in waiting.
+    Spare,
     Tick,
 }
 
@@ -114,6 +121,7 @@ impl LocalActor {
                 _ = count.tick(), if self.children.encoder.is_some() => News::Count,
                 _ = look.tick(), if self.file.is_some() => News::Look,
                 () = ffmpeg.changed() => News::Ffmpeg,
+                () = until(self.children.spare_at), if !stopping => News::Spare,
                 () = until(self.machine.deadline()) => News::Tick,
             };
             match news {
@@ -156,6 +164,7 @@ impl LocalActor {
                     self.prepare_spare().await;
                     self.take(Event::Tick).await;
                 }
+                News::Spare => self.prepare_spare().await,
                 News::Tick => self.take(Event::Tick).await,
             }
         }
@@ -213,6 +222,9 @@ impl LocalActor {
             EncoderEvent::Ended { exit, words } => {
                 let asked = self.children.encoder.take().is_some_and(|e| e.was_stopped());
                 self.children.ready = None;
+                if asked && self.children.spare.is_none() {
+                    self.children.spare_at = Some(Mono::now());
+                }
                 if !asked {
                     tracing::warn!(camera = %self.def.id, %exit, words, "the encoder ended");
                     self.parts.recordings.fault(self.def.id, GapCause::EncoderExited);
@@ -245,7 +257,7 @@ impl LocalActor {
             tracing::info!(camera = %self.def.id, "stream can be read {after:?} after the encoder's start");
         }
         self.take(Event::EncoderUp(run)).await;
-        self.prepare_spare().await;
+        self.children.spare_at = Some(Mono::now() + SPARE_AFTER);
     }
 
     /// Steps the machine and carries out what it wants; a start that fails is its next event.
@@ -351,6 +363,7 @@ impl LocalActor {
 
     /// Loads an FFmpeg for the next start, first or after a fault.
     async fn prepare_spare(&mut self) {
+        self.children.spare_at = None;
         if self.children.spare.is_some() || !self.parts.ffmpeg.is_there() {
             return;
         }

@@ -106,6 +106,8 @@ pub struct CameraView {
     pub problem: Option<String>,
     /// Its stream passes through an FFmpeg.
     pub needs_ffmpeg: bool,
+    /// What its stream will be, in MediaMTX's word, when this box encodes it; none when the camera decides.
+    pub encoded_as: Option<&'static str>,
 }
 
 impl CameraView {
@@ -126,6 +128,7 @@ impl CameraView {
             recording: false,
             problem: None,
             needs_ffmpeg: false,
+            encoded_as: None,
         }
     }
 }

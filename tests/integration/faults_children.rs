@@ -120,7 +120,10 @@ fn an_encoder_comes_back_even_when_the_one_kept_for_it_has_died() {
     recording.wait_seconds(2);
     let publishing = Victim::Encoder.wait(&testbox, &mut recording.client);
     let encoders = |p: &Process| p.name == "ffmpeg" && !p.command.contains("mpjpeg");
-    let both: Vec<_> = testbox.children().into_iter().filter(encoders).collect();
+    let both = wait_within(Duration::from_secs(30), "one is loaded and waits", || {
+        let both: Vec<_> = testbox.children().into_iter().filter(encoders).collect();
+        (both.len() == 2).then_some(both)
+    });
     let at = now_ms();
     // The spare one first.
     both.iter().filter(|p| p.pid != publishing.pid).for_each(|p| p.signal(SIGKILL));

@@ -2,9 +2,13 @@
 
 use super::LocalActor;
 use crate::camera::CameraDef;
+use crate::config::VideoEncoder;
 use crate::pipeline::cameras::NO_FFMPEG;
 use crate::pipeline::local::Stage;
 use crate::pipeline::view::{CameraStatus, CameraView, StreamPhase, Validation};
+
+/// MediaMTX's word for what libx264 makes.
+const H264: &str = "H264";
 
 /// The view of a camera whose actor has not looked yet.
 pub(in crate::pipeline) fn first_view(def: &CameraDef) -> CameraView {
@@ -18,6 +22,9 @@ pub(in crate::pipeline) fn first_view(def: &CameraDef) -> CameraView {
         fps_options: vec![def.fps],
         validation: Validation::Confirmed,
         needs_ffmpeg: true,
+        encoded_as: Some(match def.encoder {
+            VideoEncoder::Libx264 => H264,
+        }),
         ..CameraView::unseen(def.id, &def.name)
     }
 }
@@ -62,7 +69,7 @@ impl LocalActor {
         stream.ready = active;
         stream.held = self.machine.is_open();
         stream.started_us = children.started_us;
-        stream.codec = active.then(|| "H264".into());
+        stream.codec = view.encoded_as.filter(|_| active).map(str::to_owned);
         if let Some(encoder) = &children.encoder {
             stream.encoder = Some(encoder.view());
             stream.frames_sent = children.frames;
