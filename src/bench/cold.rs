@@ -73,7 +73,11 @@ async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(LIMIT, work).await.map_err(late)?
 }
 
-/// Stops the stream and waits until nothing of it runs any more.
+/// What a stop leaves to be done: the FFmpeg for the next start is loaded.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Stops the stream and waits until nothing of it runs any more, and the box is ready for the next start
+/// as one is that has been at rest for long.
 pub(super) async fn rest(link: &mut Link) -> Result<()> {
     until("the camera is at rest", LIMIT, async || {
         let status: Value = link.ask("get_stream_status", json!({ "device": DEVICE })).await?;
@@ -87,5 +91,7 @@ pub(super) async fn rest(link: &mut Link) -> Result<()> {
         }
         Ok((at_rest && status["ready"] != true).then_some(()))
     })
-    .await
+    .await?;
+    tokio::time::sleep(SETTLE).await;
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Live video over HTTP: from a request to the first playlist and the first piece of HLS, and from a
 //! WebRTC player's offer to its answer. From the answer to the first picture it takes a whole WebRTC
-//! player, which this program does not hold: `cargo test --test integration live_whep:: -- --nocapture`
-//! prints that.
+//! player, which this program does not hold: `cargo test --release --test integration live_whep::figures
+//! -- --nocapture` prints that beside P10's figure.
 
 use std::time::Duration;
 

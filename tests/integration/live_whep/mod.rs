@@ -1,6 +1,7 @@
 //! Live video over WebRTC: offer and answer through the box's own port, a real player of the media.
 
 mod crypto;
+mod figures;
 mod player;
 
 use std::time::{Duration, Instant};
