@@ -7,6 +7,7 @@
 
 mod budget;
 mod dispatch;
+mod document;
 mod envelope;
 mod events;
 mod frame;
@@ -36,6 +37,7 @@ use crate::reload::Reloader;
 use crate::snapshot::Snapshots;
 use crate::supervise::Group;
 use budget::Budget;
+pub use document::reference;
 use events::Hub;
 use session::Session;
 use table::Table;

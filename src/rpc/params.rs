@@ -32,12 +32,17 @@ const MEMBERS_MAX: usize = 64;
 const STRING_MAX: usize = 16 << 10;
 
 /// The members of `params`, unread.
-pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a str)>);
+pub(super) struct Fields<'a> {
+    members: Vec<(Cow<'a, str>, &'a str)>,
+    /// What was asked for, for the comparison with the API document.
+    #[cfg(test)]
+    asked: std::cell::RefCell<std::collections::BTreeSet<String>>,
+}
 
 impl<'a> Fields<'a> {
     /// `params` as the envelope found it.
     pub(super) fn parse(params: Option<&'a str>) -> Result<Self> {
-        let Some(text) = params else { return Ok(Self(Vec::new())) };
+        let Some(text) = params else { return Ok(Self::of(Vec::new())) };
         let not_an_object = || Error::param("params", "must be an object", "give parameters by name");
         if !text.starts_with('{') {
             return Err(not_an_object());
@@ -54,11 +59,27 @@ impl<'a> Fields<'a> {
                 return Err(Error::param(name, "must appear once", "leave one of them out"));
             }
         }
-        Ok(Self(fields))
+        Ok(Self::of(fields))
+    }
+
+    fn of(members: Vec<(Cow<'a, str>, &'a str)>) -> Self {
+        Self {
+            members,
+            #[cfg(test)]
+            asked: Default::default(),
+        }
+    }
+
+    /// The names that a reader has asked for so far.
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> std::collections::BTreeSet<String> {
+        self.asked.borrow().clone()
     }
 
     fn raw(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, text)| *text)
+        #[cfg(test)]
+        self.asked.borrow_mut().insert(name.to_owned());
+        self.members.iter().find(|(n, _)| n == name).map(|(_, text)| *text)
     }
 
     /// A member that is there and not null: clients write null for what they leave out.

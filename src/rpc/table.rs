@@ -24,6 +24,21 @@ pub(super) struct Method {
     /// The least role that may call it; none: no log-in needed.
     pub(super) role: Option<Role>,
     pub(super) run: Run,
+    /// Its parameters alone, for the comparison with the API document.
+    #[cfg(test)]
+    pub(super) reads: fn(&Fields<'_>) -> Result<()>,
+}
+
+impl Method {
+    fn new<P: Params>(name: &'static str, role: Option<Role>, run: Run) -> Self {
+        Self {
+            name,
+            role,
+            run,
+            #[cfg(test)]
+            reads: |fields| P::read(fields).map(drop),
+        }
+    }
 }
 
 /// How a method is carried out.
@@ -56,7 +71,7 @@ where
     R: Serialize + 'static,
 {
     let run: Write = Box::new(move |call, fields, out| reply::json(out, &handler(call, P::read(fields)?)?));
-    Method { name, role, run: Run::Now(run) }
+    Method::new::<P>(name, role, Run::Now(run))
 }
 
 /// A method that changes the session.
@@ -67,7 +82,7 @@ where
 {
     let run: Enter =
         Box::new(move |session, fields, out| reply::json(out, &handler(session, P::read(fields)?)?));
-    Method { name, role: None, run: Run::Enter(run) }
+    Method::new::<P>(name, None, Run::Enter(run))
 }
 
 /// A method of the session that needs a role.
@@ -98,7 +113,7 @@ where
             Ok(out)
         }))
     });
-    Method { name, role: Some(role), run: Run::Later(run) }
+    Method::new::<P>(name, Some(role), Run::Later(run))
 }
 
 /// Methods by name.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 pub mod boxes;
 pub mod bystander;
 pub mod chromium;
+pub mod document;
 pub mod ffmpeg;
 pub mod footage;
 pub mod frames;

@@ -13,6 +13,7 @@ mod streams;
 pub(super) use cameras::Camera as CameraRowJson;
 pub(super) use status::Status as HealthJson;
 
+use super::document;
 use super::params::Nothing;
 use super::table::{Method, enter, enter_as, later, now, open_now};
 use crate::auth::Role::{Admin, Operator, Viewer};
@@ -22,6 +23,7 @@ pub(super) fn all() -> Vec<Method> {
     vec![
         open_now("ping", None, |_, Nothing| Ok("pong")),
         enter("authenticate", login::authenticate),
+        now("rpc.discover", Viewer, |_, Nothing| Ok(document::served())),
         now("get_camera_list", Viewer, cameras::list),
         now("get_camera_status", Viewer, cameras::status),
         now("get_camera_capabilities", Viewer, cameras::capabilities),
@@ -63,10 +65,11 @@ mod tests {
                 "viewer",
                 "get_camera_list get_camera_status get_camera_capabilities list_recordings list_snapshots \
                  get_recording_info get_snapshot_info subscribe_events unsubscribe_events \
-                 get_subscription_stats get_stream_url get_stream_status get_streams get_server_info",
+                 get_subscription_stats get_stream_url get_stream_status get_streams get_server_info \
+                 rpc.discover",
             ),
             ("operator", "take_snapshot start_recording stop_recording start_streaming stop_streaming"),
-            // The last is ours.
+            // The last of these and of the viewer's are ours.
             ("admin", "delete_recording delete_snapshot get_status reload_config"),
         ];
         let want: BTreeMap<&str, &str> = want
