@@ -13,7 +13,7 @@ use crate::auth::Auth;
 use crate::base::{CameraId, Clock, Error, Mono, Result};
 use crate::config::{self, Settings, Sources};
 use crate::footage::{Footage, FootageOptions};
-use crate::health::Health;
+use crate::health::{Health, Watched};
 use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
 use crate::notice::{Fact, Notices};
 use crate::pipeline::{self, Parts};
@@ -22,7 +22,7 @@ use crate::recording::{Checking, Recordings, RecordingsOptions};
 use crate::reload::Reloader;
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::{Opened, Store, StorePlaces};
-use crate::supervise::{Phases, Program, Spawner, systemd};
+use crate::supervise::{Phases, Program, Spawner, start_again, systemd};
 use crate::{camera, diag, http, log, rpc};
 
 use super::data_dir::DataDir;
@@ -32,7 +32,12 @@ use super::endpoints::EndpointsFile;
 /// All of an orderly stop; systemd's own patience is longer (TimeoutStopSec in the unit).
 const STOP_BUDGET: Duration = Duration::from_secs(10);
 
-/// Runs the box until a signal stops it.
+/// A disk that damages the database again so soon will do so once more; what can be recorded meanwhile
+/// is worth more than the next start.
+const AFTER_DAMAGE: Duration = Duration::from_secs(600);
+
+/// Runs the box until a signal stops it. A database that turns out to be damaged stops it too, and then
+/// the program begins anew in the same process.
 pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
     let started = Mono::now();
     log::start(&settings)?;
@@ -45,14 +50,26 @@ pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
             Ok(None)
         }
     };
-    if let Ok(reloader) = &up {
-        let name = match reloader {
-            Some(reloader) => signals.next_stop(reloader).await,
+    let mut again = false;
+    if let Ok(up) = &up {
+        let name = match up {
+            Some(up) => tokio::select! {
+                name = signals.next_stop(&up.reloader) => name,
+                () = damage(&up.store, up.patience) => {
+                    again = true;
+                    "damaged database"
+                }
+            },
             None => signals.next().await,
         };
         tracing::info!("{name}: stopping; a second signal stops at once");
     }
-    systemd::stopping();
+    if again {
+        systemd::reloading();
+        systemd::status("starting again to make the damaged database anew");
+    } else {
+        systemd::stopping();
+    }
     let survivors = tokio::select! {
         survivors = phases.shutdown(STOP_BUDGET) => survivors,
         name = signals.next() => {
@@ -65,15 +82,32 @@ pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
     for survivor in survivors {
         tracing::error!("still running at the end: {} ({})", survivor.task, survivor.phase);
     }
-    up.map(drop)
+    up?;
+    if again { Err(start_again(&own_program()?)) } else { Ok(()) }
 }
 
-async fn start(
-    settings: &Settings,
-    sources: Sources,
-    phases: &mut Phases,
-    started: Mono,
-) -> Result<Reloader> {
+/// What a box that is up is watched for.
+struct Up {
+    reloader: Reloader,
+    store: Store,
+    /// How long after the start a damaged database is left as it is.
+    patience: Duration,
+}
+
+/// Ends when the database is damaged and a new start may help.
+///
+/// Without it nothing new would be recorded until somebody looks; a start costs running recordings a
+/// second or two.
+async fn damage(store: &Store, patience: Duration) {
+    let mut damaged = store.damaged();
+    let found = async { damaged.wait_for(|damaged| *damaged).await.is_ok() };
+    let (found, ()) = tokio::join!(found, tokio::time::sleep(patience));
+    if !found {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn start(settings: &Settings, sources: Sources, phases: &mut Phases, started: Mono) -> Result<Up> {
     config::check_data_dir(&settings.storage.data_dir)?;
     let data = DataDir::open(&settings.storage.data_dir)?;
     // In the order in which they stop.
@@ -86,11 +120,16 @@ async fn start(
     let clock = Clock::new();
     let spawner = Spawner::start()?;
     systemd::status("opening the database");
-    let (store, opened) = Store::open_at(StorePlaces::below(data.root()))?;
-    if let Opened::Rebuilt { why, copy } = &opened {
-        let from = copy.map_or("an empty one".into(), |n| format!("copy {n}"));
-        tracing::error!(why, "the database was made again from {from} and the recordings' own files");
-    }
+    let (store, opened) = Store::open_at(StorePlaces::below(data.root()).through(data.disk().held()))?;
+    let patience = match &opened {
+        Opened::Sound | Opened::New => Duration::ZERO,
+        Opened::Suspected => AFTER_DAMAGE,
+        Opened::Rebuilt { why, copy } => {
+            let from = copy.map_or("an empty one".into(), |n| format!("copy {n}"));
+            tracing::error!(why, "the database was made again from {from} and the recordings' own files");
+            AFTER_DAMAGE
+        }
+    };
     // Whatever became of the database: a number that footage stands under is never given again.
     let known = store.cameras().await?.into_iter().map(|c| c.id).collect();
     store.restore_cameras(Recordings::cameras_of(data.root(), &known)?).await?;
@@ -162,9 +201,14 @@ async fn start(
     let reloader =
         Reloader::new(sources, settings.clone(), parts.store.clone(), cameras.clone(), recordings.clone());
     let connections = settings.server.max_connections;
-    let disk = data.disk();
-    let health =
-        Health::start(&background, clock.clone(), connections, &mediamtx, &recordings, &cameras, disk);
+    let watched = Watched {
+        mediamtx: &mediamtx,
+        recordings: &recordings,
+        cameras: &cameras,
+        disk: data.disk(),
+        store: &parts.store,
+    };
+    let health = Health::start(&background, clock.clone(), connections, &watched);
     let announced = notices.clone();
     let services = rpc::Services {
         auth,
@@ -184,11 +228,14 @@ async fn start(
     let endpoints = EndpointsFile::new(server, pages, &mediamtx.endpoints());
     endpoints.write(&data.run())?;
     let stop = background.stop().clone();
-    let (heart, disk) = (parts.store.clone(), data.disk().clone());
+    let (heart, disk, damaged) = (parts.store.clone(), data.disk().clone(), parts.store.damaged());
     background.spawn("systemd watchdog", async move {
         // The database is what everything else waits for in the end. Without its disk it only has to
-        // answer: a start would not bring the disk back, and live video would end.
-        let beats = || async { heart.setting("heartbeat").await.is_ok() || !disk.condition().is_fine() };
+        // answer: a start would not bring the disk back, and live video would end. The same where it is
+        // damaged: `damage` decides when that is worth a start.
+        let beats = || async {
+            heart.setting("heartbeat").await.is_ok() || !disk.condition().is_fine() || *damaged.borrow()
+        };
         systemd::watchdog(stop, beats).await;
     });
     diag::keep_last_words(&data.run());
@@ -207,7 +254,8 @@ async fn start(
     announced.send(Fact::Startup);
     let status = announce(&endpoints, started);
     background.spawn("systemd status", tell_status(checking, status, background.stop().clone()));
-    Ok(reloader)
+    parts.store.keep_copies(&background, parts.clock.clone());
+    Ok(Up { reloader, store: parts.store, patience })
 }
 
 /// Tells systemd what is going on besides, at most once a second, and in the end that it is over.

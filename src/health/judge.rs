@@ -85,6 +85,8 @@ pub struct Sample {
     pub failed_in_a_row: u32,
     /// The data disk.
     pub disk: Condition,
+    /// The database turned out to be damaged.
+    pub database_damaged: bool,
 }
 
 /// Where attention and alarm begin.
@@ -155,6 +157,10 @@ pub fn judge(s: &Sample, t: &Thresholds) -> (Verdict, Vec<Reason>) {
         // Nothing is recorded and nothing can be looked up: the job is not done.
         note(Verdict::Unhealthy, "storage", format!("{}: {}", s.disk.text(), s.disk.advice()));
     }
+    if s.database_damaged {
+        let text = "the database is damaged; Fieldcam starts again to make it anew".into();
+        note(Verdict::Unhealthy, "database", text);
+    }
     let ffmpeg = match s.ffmpeg {
         FfmpegState::There => Verdict::Healthy,
         FfmpegState::Missing => Verdict::Degraded,
@@ -215,6 +221,7 @@ mod tests {
         free_percent: Some(60.0),
         failed_in_a_row: 0,
         disk: Condition::Fine,
+        database_damaged: false,
     };
 
     #[test]
@@ -235,6 +242,7 @@ mod tests {
             (Sample { memory_percent: None, ..GOOD }, Healthy),
             (Sample { disk: Condition::Gone, ..GOOD }, Unhealthy),
             (Sample { disk: Condition::ReadOnly, ..GOOD }, Unhealthy),
+            (Sample { database_damaged: true, ..GOOD }, Unhealthy),
             (Sample { error_percent: 4.9, ..GOOD }, Healthy),
             (Sample { error_percent: 5.0, ..GOOD }, Degraded),
             (Sample { error_percent: 10.1, ..GOOD }, Unhealthy),

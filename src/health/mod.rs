@@ -20,6 +20,7 @@ use crate::disk::{Condition, DataDisk};
 use crate::mediamtx::{MediaMtx, ServerState};
 use crate::pipeline::{Cameras, FfmpegState};
 use crate::recording::{Checking, Recordings};
+use crate::store::Store;
 use crate::supervise::Group;
 use window::Window;
 
@@ -40,6 +41,22 @@ pub struct Observed {
     pub disk: Condition,
     /// How far the look at what was on the disk at the start is.
     pub checking: Checking,
+    /// The database turned out to be damaged.
+    pub database_damaged: bool,
+}
+
+/// The rooms that are asked.
+pub struct Watched<'a> {
+    /// The media server.
+    pub mediamtx: &'a MediaMtx,
+    /// How full the disk is, and the check after the start.
+    pub recordings: &'a Recordings,
+    /// The cameras.
+    pub cameras: &'a Cameras,
+    /// The data disk.
+    pub disk: &'a DataDisk,
+    /// The database.
+    pub store: &'a Store,
 }
 
 /// What clients are told.
@@ -84,18 +101,10 @@ struct Background {
 
 impl Health {
     /// Watches the box in `group`.
-    pub fn start(
-        group: &Group,
-        clock: Clock,
-        connections_max: u32,
-        mediamtx: &MediaMtx,
-        recordings: &Recordings,
-        cameras: &Cameras,
-        disk: &DataDisk,
-    ) -> Self {
-        let (server, recordings) = (mediamtx.server(), recordings.clone());
-        let (cameras, disk) = (cameras.clone(), disk.clone());
-        let checking = recordings.checking();
+    pub fn start(group: &Group, clock: Clock, connections_max: u32, watched: &Watched<'_>) -> Self {
+        let (server, recordings) = (watched.mediamtx.server(), watched.recordings.clone());
+        let (cameras, disk) = (watched.cameras.clone(), watched.disk.clone());
+        let (checking, damaged) = (recordings.checking(), watched.store.damaged());
         Self::observing(group, clock, Thresholds::default(), connections_max, move || {
             let (storage, disk) = (recordings.storage(), disk.condition());
             Observed {
@@ -106,6 +115,7 @@ impl Health {
                 used_percent: (storage.total > 0 && disk.is_readable()).then_some(storage.used_percent),
                 disk,
                 checking: *checking.borrow(),
+                database_damaged: *damaged.borrow(),
             }
         })
     }
@@ -160,6 +170,7 @@ impl Health {
             free_percent: observed.used_percent.map(|used| 100.0 - used),
             failed_in_a_row: background.failed_in_a_row,
             disk: observed.disk,
+            database_damaged: observed.database_damaged,
         };
         drop(background);
         let (verdict, reasons) = judge::judge(&sample, &inner.thresholds);
@@ -223,6 +234,7 @@ mod tests {
                     used_percent: Some(10.0),
                     disk: Condition::Fine,
                     checking: Checking::default(),
+                    database_damaged: false,
                 }
             });
         let memory_is_short = memory::used_percent().unwrap() >= 90.0;

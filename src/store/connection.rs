@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
 use tokio::sync::oneshot;
 
+use super::alarm::{Alarm, DAMAGED};
 use super::open::{self, Opened};
 use super::places::StorePlaces;
 use super::{camera_card, schema};
@@ -38,6 +39,7 @@ pub struct Store {
     pub(super) reader: mpsc::Sender<Job>,
     /// Where what is kept beside the database is.
     pub(super) places: Option<Arc<StorePlaces>>,
+    pub(super) damage: Alarm,
 }
 
 impl std::fmt::Debug for Store {
@@ -58,6 +60,7 @@ impl Store {
         let store = Self {
             writer: serve("store", writer)?,
             reader: serve("store read", reader)?,
+            damage: Alarm::new(Some(places.clone())),
             places: Some(places),
         };
         Ok((store, opened))
@@ -73,7 +76,12 @@ impl Store {
         }
         schema::migrate(&mut writer).map_err(opening)?;
         let reader = open_reader(path.to_owned()).map_err(opening)?;
-        Ok(Self { writer: serve("store", writer)?, reader: serve("store read", reader)?, places: None })
+        Ok(Self {
+            writer: serve("store", writer)?,
+            reader: serve("store read", reader)?,
+            places: None,
+            damage: Alarm::new(None),
+        })
     }
 
     /// Runs `job` on the writing connection, inside one transaction that is committed when the job
@@ -88,7 +96,7 @@ impl Store {
             transaction.commit()?;
             Ok(value)
         })?;
-        answer.await.map_err(|_| gone())?
+        self.damage.look(answer.await.map_err(|_| gone())?)
     }
 
     /// Runs `job` on the reading connection: it sees everything committed so far.
@@ -97,7 +105,7 @@ impl Store {
         job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let answer = submit(&self.reader, move |conn| job(conn))?;
-        answer.await.map_err(|_| gone())?
+        self.damage.look(answer.await.map_err(|_| gone())?)
     }
 
     /// As [`Store::call`] for code outside the runtime (start of the program, blocking threads).
@@ -117,7 +125,7 @@ impl Store {
                 let _ = reply.send(link.open().and_then(run));
             }))
             .map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        self.damage.look(answer.recv().map_err(|_| gone())?)
     }
 }
 
@@ -228,7 +236,7 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::DiskFull) => "the disk is full",
             Some(ErrorCode::SystemIoFailure) => "the disk does not answer",
             Some(ErrorCode::ReadOnly) => "the disk is read-only",
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the database is damaged",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DAMAGED,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "the database is in use",
             _ => return Error::internal(e),
         };

@@ -9,6 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::Store;
+use super::alarm::DAMAGED;
 use super::check::{self, Damage};
 use super::places::StorePlaces;
 use super::settings::MERGING;
@@ -159,7 +160,7 @@ impl Store {
         match make(&source, places, true) {
             Ok(copy) => Ok(copy.number),
             Err(NoCopy::Damaged(Damage(why))) => {
-                Err(Error::dependency("database", "the database is damaged").caused_by(why))
+                self.damage.look(Err(Error::dependency("database", DAMAGED).caused_by(why)))
             }
             Err(NoCopy::Failed(cause)) => {
                 Err(Error::dependency("database", "it could not be copied").caused_by(cause))

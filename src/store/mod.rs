@@ -4,6 +4,7 @@
 //! after another, each a transaction where it changes more than one row; reads never wait behind a
 //! commit's fsync (they have a connection of their own). Costs two threads and about 1 MiB.
 
+mod alarm;
 mod camera_card;
 mod cameras;
 mod check;
@@ -11,6 +12,7 @@ mod connection;
 mod copies;
 mod fragments;
 mod inspect;
+mod keeper;
 mod open;
 mod places;
 mod recording_change;

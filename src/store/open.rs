@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::alarm;
 use super::check::{self, Damage};
 use super::connection::{opening, prepare};
 use super::copies::{self, NoCopy};
@@ -22,6 +23,8 @@ const CHECK: Duration = Duration::from_millis(500);
 pub enum Opened {
     /// It was there and sound.
     Sound,
+    /// It is sound, though the last run had found it damaged.
+    Suspected,
     /// There was none, and no copy of one.
     New,
     /// The one that was there could not be used.
@@ -39,12 +42,13 @@ pub enum Opened {
 /// Fails only where the next one would too: the disk is full, read-only or does not answer.
 pub(super) fn open(places: &StorePlaces) -> Result<(Connection, Opened)> {
     let found = look(&places.database).map_err(unusable)?;
+    let suspected = alarm::was_raised(places);
     let mut copies = copies::list(places);
     let mut why = match found {
         Found::File => {
             make_writable(&places.database);
             match attempt(places)? {
-                Ok(conn) => return Ok((conn, Opened::Sound)),
+                Ok(conn) => return Ok((conn, if suspected { Opened::Suspected } else { Opened::Sound })),
                 Err(Damage(why)) => why,
             }
         }
@@ -145,7 +149,9 @@ fn open_checked(places: &StorePlaces) -> std::result::Result<Connection, Failure
         // A log that was cut off leaves the file as it was before its first checkpoint.
         return Err(Damage("there was nothing in it".into()).into());
     }
-    check::check_structure(&conn, Some(CHECK))??;
+    let suspect = alarm::was_raised(places);
+    let budget = (!suspect).then_some(CHECK);
+    check::check_structure(&conn, budget)??;
     if version > 0 && version < schema::VERSION {
         before_migration(&conn, places)?;
     }
@@ -165,7 +171,11 @@ fn open_checked(places: &StorePlaces) -> std::result::Result<Connection, Failure
     if let Some(name) = schema::missing(&conn)? {
         return Err(Damage(format!("its schema is not ours: {name}")).into());
     }
-    check::check_rows(&conn, Some(CHECK))??;
+    check::check_rows(&conn, budget)??;
+    if suspect {
+        tracing::warn!("the database seemed damaged in the last run and is not");
+        alarm::clear(places);
+    }
     Ok(conn)
 }
 
@@ -221,6 +231,7 @@ fn set_aside(places: &StorePlaces, why: &str) -> io::Result<()> {
             places.quarantine.take(&path, &name, why)?;
         }
     }
+    alarm::clear(places);
     Ok(())
 }
 

@@ -141,17 +141,4 @@ pub(super) fn missing(conn: &Connection) -> rusqlite::Result<Option<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn migrating_twice_changes_nothing() {
-        let mut conn = Connection::open_in_memory().unwrap();
-        migrate(&mut conn).unwrap();
-        migrate(&mut conn).unwrap();
-        assert_eq!(version(&conn).unwrap(), VERSION);
-        assert_eq!(missing(&conn).unwrap(), None);
-        conn.execute_batch("DROP INDEX recordings_wanted").unwrap();
-        assert_eq!(missing(&conn).unwrap().as_deref(), Some("recordings_wanted"));
-    }
-}
+mod tests;

@@ -8,9 +8,11 @@ mod child;
 mod output;
 mod phases;
 mod program;
+mod restart;
 pub mod systemd;
 
 pub use child::{Child, ChildSpec, Exit, Spawner, Stdio};
 pub use output::{FirstWords, LogRate, drain_lines};
 pub use phases::{Group, Phases, Survivor};
 pub use program::Program;
+pub use restart::start_again;

@@ -128,11 +128,16 @@ impl TestBox {
             let output = [&stdout, &stderr].map(|l| l.lock().unwrap().join("\n")).join("\n");
             return Err(Failure { status, output });
         }
-        let file = std::fs::read(self.data.join("run/endpoints.json"))
-            .expect("a ready box has written endpoints.json");
-        let endpoints = Endpoints(serde_json::from_slice(&file).expect("endpoints.json is JSON"));
+        let endpoints = self.read_endpoints();
         self.run = Some(Run { child, stdout, stderr, endpoints, ready_after });
         Ok(())
+    }
+
+    #[track_caller]
+    fn read_endpoints(&self) -> Endpoints {
+        let file = std::fs::read(self.data.join("run/endpoints.json"))
+            .expect("a ready box has written endpoints.json");
+        Endpoints(serde_json::from_slice(&file).expect("endpoints.json is JSON"))
     }
 
     #[track_caller]
@@ -264,6 +269,17 @@ impl TestBox {
     pub fn start_again(&mut self) {
         assert!(self.run.is_none(), "it is still running");
         self.launch().unwrap_or_else(|f| panic!("the box did not start again ({}):\n{}", f.status, f.output));
+    }
+
+    /// Waits until the daemon has begun anew of itself; ports may differ afterwards.
+    #[track_caller]
+    pub fn wait_begun_anew(&mut self) {
+        wait_for("the box is ready a second time", || {
+            let ready = self.stdout().iter().filter(|l| l.starts_with("fieldcam ready")).count();
+            (ready > 1).then_some(())
+        });
+        let endpoints = self.read_endpoints();
+        self.run.as_mut().expect("the box is running").endpoints = endpoints;
     }
 
     /// Changes the setup that [`TestBox::start_again`] uses.

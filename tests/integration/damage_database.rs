@@ -1,6 +1,8 @@
-//! A box whose database was damaged while it was off: what it lists afterwards is what it listed before.
+//! A box whose database was damaged while it was off, or under its hands: what it lists afterwards is what
+//! it listed before.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::common::recording::Recording;
@@ -135,4 +137,45 @@ fn the_listing_is_the_same_after_a_rebuild_without_any_copy() {
         garbage(data);
         fs::remove_file(data.join("cameras.json")).unwrap();
     });
+}
+
+/// The box finds it out at the next thing that it looks up, and starts again by itself.
+#[test]
+fn damage_under_a_running_box_costs_a_new_start_and_no_row() {
+    let _turn = turn::take();
+    let mut testbox = setup().start();
+    let mut first = Recording::start(&testbox, "camera0", 0);
+    first.wait_seconds(2);
+    first.stop();
+    // What is still in the log would not be read from the file.
+    assert!(testbox.stop().success());
+    testbox.start_again();
+    let mut running = Recording::start(&testbox, "camera1", 0);
+    running.wait_seconds(2);
+    let process = testbox.pid();
+    let mut client = testbox.login("admin");
+    let before = listing(&mut client);
+    let database = testbox.data().join("fieldcam.db");
+    let other = rusqlite::Connection::open(&database).unwrap();
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let file = fs::File::options().write(true).open(&database).unwrap();
+    let garbage = vec![0xa5; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+    file.write_all_at(&garbage, 0).unwrap();
+    // A row more, and the reader looks at the file again.
+    let name = running.name.clone();
+    let still =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "take_snapshot", "params": { "device": "camera0" } });
+    client.send(&still.to_string());
+    client.send(&json!({ "jsonrpc": "2.0", "id": 2, "method": "list_snapshots" }).to_string());
+    testbox.wait_begun_anew();
+    assert_eq!(testbox.pid(), process, "whoever supervises the box sees no end of it");
+    let mut running = Recording::again(&testbox, "camera1", &name);
+    running.wait_more(1);
+    let mut client = testbox.login("admin");
+    let mut after = listing(&mut client);
+    // The still whose row was the last straw is there or not.
+    after["snapshots"] = before["snapshots"].clone();
+    assert_eq!(after, before);
+    running.stop();
+    assert!(fs::read_dir(testbox.data().join("quarantine")).unwrap().count() > 0);
 }
