@@ -1,6 +1,6 @@
 //! The data directory: its folders, and the disk they are on.
 
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -95,15 +95,10 @@ fn refused(path: &Path, error: &io::Error) -> Error {
     .caused_by(io::Error::from(error.kind()))
 }
 
-/// Writes a file whole: a reader sees the old or the new one, never half.
-pub fn write_atomically(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    fs::write(&temporary, text)?;
-    fs::rename(&temporary, path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

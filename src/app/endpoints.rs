@@ -6,8 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::base::{Error, Result};
-
-use super::data_dir::write_atomically;
+use crate::durable::publish;
 
 /// The addresses, as a program on the box itself would use them.
 #[derive(Serialize)]
@@ -39,7 +38,7 @@ impl EndpointsFile {
     /// Writes the file.
     pub fn write(&self, run_dir: &Path) -> Result<()> {
         let text = serde_json::to_string(self).map_err(Error::internal)?;
-        write_atomically(&run_dir.join("endpoints.json"), &text)
+        publish(&run_dir.join("endpoints.json"), text.as_bytes(), 0o644)
             .map_err(|e| Error::dependency("storage", "endpoints.json cannot be written").caused_by(e))
     }
 

@@ -1,11 +1,12 @@
 //! The file that holds the box's secret.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::base::{Error, ErrorKind, Result, Secret};
+use crate::durable::Unfinished;
 
 const NAME: &str = "jwt.key";
 const RANDOM_BYTES: usize = 32;
@@ -28,7 +29,7 @@ pub(super) fn read_or_make(dir: &Path) -> Result<Secret> {
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            make(dir, &path).map_err(unreadable)?;
+            make(dir).map_err(unreadable)?;
             std::fs::read_to_string(&path).map_err(unreadable)?
         }
         Err(e) => return Err(unreadable(e)),
@@ -40,25 +41,11 @@ pub(super) fn read_or_make(dir: &Path) -> Result<Secret> {
     Ok(Secret::new(text.trim_end()))
 }
 
-/// A whole secret appears under its name or none does: written beside it, synced, then linked, which
-/// fails when another process was first.
-fn make(dir: &Path, path: &Path) -> io::Result<()> {
+/// A whole secret appears under its name or none does; another process's stays, when that was first.
+fn make(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let draft = dir.join(format!("{NAME}.{}", Secret::random(8).expose()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(Secret::random(RANDOM_BYTES).expose().as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        match std::fs::hard_link(&draft, path) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        }
-    })();
-    let removed = std::fs::remove_file(&draft);
-    written?;
-    removed?;
-    File::open(dir)?.sync_all()
+    let text = format!("{}\n", Secret::random(RANDOM_BYTES).expose());
+    Unfinished::write(dir, Secret::random(8).expose(), text.as_bytes(), 0o600, None)?.keep(NAME).map(drop)
 }
 
 #[cfg(test)]

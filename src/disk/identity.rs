@@ -1,11 +1,13 @@
 //! The file that tells the data disk from every other one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use uuid::Uuid;
+
+use crate::durable::replace;
 
 /// Its name in the data directory.
 pub(super) const FILE: &str = "disk-id";
@@ -52,13 +54,8 @@ pub(super) fn read_or_make(dir: &Path) -> io::Result<Uuid> {
         Ok(None) | Err(_) => {}
     }
     let id = Uuid::new_v4();
-    let draft = dir.join("disk-id.new");
-    let _ = fs::remove_file(&draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&draft)?;
-    writeln!(file, "# Fieldcam knows its data disk by this line.\n{id}")?;
-    file.sync_all()?;
-    fs::rename(&draft, dir.join(FILE))?;
-    File::open(dir)?.sync_all()?;
+    let text = format!("# Fieldcam knows its data disk by this line.\n{id}\n");
+    replace(&dir.join(FILE), text.as_bytes())?;
     Ok(id)
 }
 

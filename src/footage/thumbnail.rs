@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::Footage;
 use crate::base::{Error, RecordingName, Result};
+use crate::durable::replace;
 use crate::recording::SegmentFile;
 use crate::recording::mp4::{Index, ReadAt};
 use crate::supervise::{ChildSpec, Spawner, Stdio};
@@ -79,7 +80,7 @@ impl Footage {
         let jpeg = thumbnails.make(&first.ok_or_else(none)?).await?;
         let target = path.clone();
         let kept =
-            tokio::task::spawn_blocking(move || keep(&target, &jpeg)).await.map_err(Error::internal)?;
+            tokio::task::spawn_blocking(move || replace(&target, &jpeg)).await.map_err(Error::internal)?;
         kept.map_err(|e| Error::dependency("storage", "the thumbnail cannot be written").caused_by(e))?;
         Ok(path)
     }
@@ -168,15 +169,6 @@ impl Thumbnails {
             Ok(Ok(_)) => Err(failed("the recording's first picture could not be decoded")),
         }
     }
-}
-
-/// Under its name it is whole, power cut or not.
-fn keep(path: &Path, jpeg: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_extension("jpg.new");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(jpeg)?;
-    file.sync_data()?;
-    std::fs::rename(&unfinished, path)
 }
 
 #[cfg(test)]

@@ -4,9 +4,7 @@
 //! it, reads it 10 ms after a change, ends on a mistake and forgets everything set by the API.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::Listens;
 use super::path::PathSpec;
 use crate::base::Secret;
+use crate::durable::publish;
 
 /// Name of the generated file in the run directory.
 pub(super) const FILE_NAME: &str = "mediamtx.yml";
@@ -101,11 +100,7 @@ fn address(a: SocketAddr) -> String {
 
 /// Writes the file, readable by us alone. Never synced: it is made anew before each start.
 pub(super) fn write(run_dir: &Path, text: &str) -> std::io::Result<()> {
-    let temporary = run_dir.join(".mediamtx.yml.new");
-    let _ = std::fs::remove_file(&temporary);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(&temporary, run_dir.join(FILE_NAME))
+    publish(&run_dir.join(FILE_NAME), text.as_bytes(), 0o600)
 }
 
 #[cfg(test)]

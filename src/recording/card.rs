@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::folder::write_atomically;
 use crate::base::clock::iso8601;
+use crate::durable::replace;
 use crate::store::{GapRow, NoteRow, RecordingRow, SegmentRow, WholeRecording};
 
 /// The file's name in each recording's folder.
@@ -110,7 +110,7 @@ impl Facts {
     pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(&self.json()).map_err(io::Error::other)?;
         text.push(b'\n');
-        write_atomically(&dir.join(CARD), &text)
+        replace(&dir.join(CARD), &text)
     }
 }
 

@@ -9,7 +9,7 @@ use super::card::CARD;
 use crate::base::id::is_plain_name;
 use crate::base::{CameraId, Error, RecordingName};
 use crate::durable::Quarantine;
-pub(super) use crate::durable::{replace as write_atomically, sync_dir};
+pub(super) use crate::durable::sync_dir;
 
 /// The places of the room below the data directory.
 #[derive(Clone, Debug)]

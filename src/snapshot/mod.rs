@@ -7,7 +7,6 @@
 //! task and one keyframe of memory for each network camera, and one waiting FFmpeg for each codec.
 
 mod decoder;
-mod file;
 mod keyframe;
 mod reader;
 mod reconcile;

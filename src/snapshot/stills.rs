@@ -4,18 +4,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::base::clock::name_stamp;
 use crate::base::id::{PLAIN_NAME_RULE, is_plain_name};
 use crate::base::{CameraId, Clock, Error, Mono, Result};
 use crate::capture::{Frame, FrameFormat};
-use crate::durable::Quarantine;
+use crate::durable::{Quarantine, Unfinished, Written};
 use crate::notice::{Fact, Notices};
 use crate::store::{SnapshotRow, Store};
 
 use super::decoder::Decoder;
-use super::file::{UNFINISHED, Unfinished, Written};
 use super::reader::Keyframe;
 use super::reconcile::Listing;
 
@@ -48,7 +47,7 @@ impl Snapshots {
         let mut listing = Listing::default();
         for entry in std::fs::read_dir(&dir).map_err(storage)? {
             let entry = entry.map_err(storage)?;
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(Unfinished::PREFIX)) {
                 std::fs::remove_file(entry.path()).map_err(storage)?;
             } else {
                 listing.take(&entry);
@@ -200,7 +199,11 @@ impl Snapshots {
 impl Inner {
     fn write(&self, bytes: &[u8], created_us: i64, names: &[String]) -> io::Result<Option<String>> {
         let tag = self.writes.fetch_add(1, Ordering::Relaxed).to_string();
-        let mut file = Unfinished::write(&self.dir, &tag, bytes, created_us)?;
+        // Should the index be lost, the time is known from the file.
+        let at = Duration::from_micros(created_us.unsigned_abs());
+        let at = if created_us < 0 { UNIX_EPOCH.checked_sub(at) } else { UNIX_EPOCH.checked_add(at) };
+        let at = Some(at.unwrap_or(UNIX_EPOCH));
+        let mut file = Unfinished::write(&self.dir, &tag, bytes, 0o640, at)?;
         for name in names {
             if file.keep(name)? == Written::Yes {
                 return Ok(Some(name.clone()));
@@ -324,7 +327,7 @@ mod tests {
     async fn what_a_crash_left_half_written_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         drop(open(dir.path()));
-        let left = dir.path().join("snapshots").join(format!("{UNFINISHED}0"));
+        let left = dir.path().join("snapshots").join(format!("{}0", Unfinished::PREFIX));
         std::fs::write(&left, b"half").unwrap();
         let (snapshots, _) = open(dir.path());
         assert!(!left.exists());

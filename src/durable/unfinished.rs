@@ -1,13 +1,12 @@
-//! One file, written whole under a name that nobody had.
+//! A file that comes whole under a name that nobody had.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::SystemTime;
 
-/// Names of unfinished files begin like this; no still's name may begin with a dot.
-pub const UNFINISHED: &str = ".unfinished-";
+use super::sync_dir;
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +24,23 @@ pub struct Unfinished<'a> {
 }
 
 impl<'a> Unfinished<'a> {
-    /// Writes and syncs `bytes` in `dir`; `tag` is unique among the writes of now. The file's time is
-    /// `at_us`, microseconds since 1970: should the index be lost, it is known from there.
-    pub fn write(dir: &'a Path, tag: &str, bytes: &[u8], at_us: i64) -> io::Result<Self> {
-        let this = Self { dir, name: format!("{UNFINISHED}{tag}") };
+    /// What names of unfinished files begin with; a finished one should not. A crash may leave some.
+    pub const PREFIX: &'static str = ".unfinished-";
+
+    /// Writes and syncs `bytes` in `dir`; `tag` is unique among the writes of now. `mode` is who may
+    /// read it, `modified` its time, where that is not now.
+    pub fn write(
+        dir: &'a Path,
+        tag: &str,
+        bytes: &[u8],
+        mode: u32,
+        modified: Option<SystemTime>,
+    ) -> io::Result<Self> {
+        let this = Self { dir, name: format!("{}{tag}", Self::PREFIX) };
         let path = dir.join(&this.name);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
         file.write_all(bytes)?;
-        let at = Duration::from_micros(at_us.unsigned_abs());
-        let at = if at_us < 0 { UNIX_EPOCH.checked_sub(at) } else { UNIX_EPOCH.checked_add(at) };
-        file.set_modified(at.unwrap_or(UNIX_EPOCH))?;
+        modified.map_or(Ok(()), |at| file.set_modified(at))?;
         file.sync_all()?;
         Ok(this)
     }
@@ -45,7 +51,7 @@ impl<'a> Unfinished<'a> {
     pub fn keep(&mut self, name: &str) -> io::Result<Written> {
         match std::fs::hard_link(self.dir.join(&self.name), self.dir.join(name)) {
             Ok(()) => {
-                File::open(self.dir)?.sync_all()?;
+                sync_dir(self.dir)?;
                 Ok(Written::Yes)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Written::Taken),
@@ -62,13 +68,15 @@ impl Drop for Unfinished<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
     fn a_taken_name_keeps_its_file_and_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         for (tag, name, expected) in [("1", "a", Written::Yes), ("2", "a", Written::Taken)] {
-            let mut file = Unfinished::write(dir.path(), tag, tag.as_bytes(), 7).unwrap();
+            let mut file = Unfinished::write(dir.path(), tag, tag.as_bytes(), 0o640, None).unwrap();
             assert_eq!(file.keep(name).unwrap(), expected);
         }
         assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"1");
@@ -79,10 +87,13 @@ mod tests {
     fn one_that_is_refused_may_try_another_name() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), b"old").unwrap();
-        let mut file = Unfinished::write(dir.path(), "1", b"new", -7).unwrap();
+        let before_1970 = SystemTime::UNIX_EPOCH - std::time::Duration::from_micros(7);
+        let mut file = Unfinished::write(dir.path(), "1", b"new", 0o600, Some(before_1970)).unwrap();
         assert_eq!(file.keep("a").unwrap(), Written::Taken);
         assert_eq!(file.keep("a_2").unwrap(), Written::Yes);
         drop(file);
         assert_eq!(std::fs::read(dir.path().join("a_2")).unwrap(), b"new");
+        let facts = std::fs::metadata(dir.path().join("a_2")).unwrap();
+        assert_eq!((facts.modified().unwrap(), facts.mode() & 0o777), (before_1970, 0o600));
     }
 }
