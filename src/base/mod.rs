@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod clock;
 pub mod error;
 pub mod id;
+pub mod query;
 pub mod secret;
 pub mod socket;
 pub mod units;

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use super::Footage;
@@ -17,6 +16,7 @@ use crate::base::{Error, RecordingName, Result};
 use crate::durable::replace;
 use crate::recording::SegmentFile;
 use crate::recording::mp4::{Index, ReadAt};
+use crate::snapshot::one_picture;
 use crate::supervise::{ChildSpec, Spawner, Stdio};
 
 /// Its name in the recording's folder.
@@ -26,7 +26,6 @@ const SCALE: &str = "scale='min(320,iw)':-2";
 /// One 4K keyframe on a slow box takes a second; starting FFmpeg takes as long again.
 const LIMIT: Duration = Duration::from_secs(15);
 const MAX_FRAGMENT: u64 = 64 << 20;
-const MAX_JPEG: u64 = 4 << 20;
 
 /// Makes thumbnails, one at a time on the whole box: pictures of lists are never urgent.
 pub(super) struct Thumbnails {
@@ -117,7 +116,6 @@ fn fragment(file: &File, size: u64) -> io::Result<Option<Vec<u8>>> {
 
 impl Thumbnails {
     async fn make(&self, film: &[u8]) -> Result<Vec<u8>> {
-        let failed = |detail: &str| Error::dependency("ffmpeg", detail.to_owned());
         let mut spec = ChildSpec::new("thumbnail", &self.ffmpeg).args([
             "-hide_banner",
             "-nostdin",
@@ -146,28 +144,8 @@ impl Thumbnails {
             "pipe:1",
         ]);
         (spec.stdin, spec.stdout) = (Stdio::Pipe, Stdio::Pipe);
-        let mut child = self.spawner.spawn(spec).await?;
-        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(failed("it has no pipes"));
-        };
-        let mut jpeg = Vec::new();
-        let work = async {
-            let feed = async {
-                // It may close its input as soon as it has its picture.
-                let _ = input.write_all(film).await;
-                drop(input);
-            };
-            let mut output = output.take(MAX_JPEG);
-            tokio::join!(feed, output.read_to_end(&mut jpeg)).1
-        };
-        let outcome = tokio::time::timeout(LIMIT, work).await;
-        child.kill().await;
-        match outcome {
-            Err(_) => Err(failed("the picture took too long to make")),
-            Ok(Err(error)) => Err(failed("it broke off").caused_by(error)),
-            Ok(Ok(_)) if jpeg.starts_with(&[0xff, 0xd8]) && jpeg.ends_with(&[0xff, 0xd9]) => Ok(jpeg),
-            Ok(Ok(_)) => Err(failed("the recording's first picture could not be decoded")),
-        }
+        let child = self.spawner.spawn(spec).await?;
+        one_picture(child, film, LIMIT, "the recording's first picture").await
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn enter<B>(
         return Ok(Guest { login, lease: None });
     }
     let query = request.uri().query().unwrap_or_default();
-    if !query.split('&').any(|p| p.starts_with("sig=")) {
+    if crate::base::query::member(query, "sig").is_none() {
         let e = Error::new(ErrorKind::AuthFailed, "Authentication failed or token expired")
             .with("suggestion", format!("send `Authorization: Bearer TOKEN`, or use {links}"));
         return Err(challenge(&e));

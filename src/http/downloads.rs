@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::auth::{Auth, Login};
+use crate::base::query::member;
 use crate::base::{Error, Mono, Result};
 
 /// The longest pause within a download (contract.md).
@@ -42,7 +43,7 @@ impl Downloads {
     ) -> Result<(Login, Lease)> {
         let judged = auth.check_signed(method, path, query);
         // The signature stands for path and login alike.
-        let key = query.split('&').find_map(|p| p.strip_prefix("sig=")).unwrap_or_default().to_owned();
+        let key = member(query, "sig").unwrap_or_default().to_owned();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() > SWEEP_ABOVE {
             all.retain(|_, s| s.is_live(now));

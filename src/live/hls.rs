@@ -14,10 +14,10 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::Inner;
 use super::answer::{self, Body};
-use super::login::member;
 use super::place::INDEX;
 use super::upstream::{self, Upstream};
 use super::viewing::Viewing;
+use crate::base::query::member;
 use crate::base::{CameraId, Error, ErrorKind, Mono, Result, Secret};
 use crate::mediamtx::Track;
 

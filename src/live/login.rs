@@ -7,6 +7,7 @@ use super::failure::LINK;
 use super::page;
 use super::place::signed_path;
 use crate::auth::Login;
+use crate::base::query::member;
 use crate::base::{CameraId, Error, ErrorKind, Mono, Result};
 
 /// Somebody who may watch a camera.
@@ -57,9 +58,4 @@ impl Inner {
         })?;
         Ok(Guest { login, link: Some(link.to_owned()), page: None })
     }
-}
-
-/// One member of a query.
-pub(super) fn member<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }

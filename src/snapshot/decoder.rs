@@ -4,16 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use crate::base::{Error, Result};
+use crate::base::Result;
 use crate::supervise::{Child, ChildSpec, Group, Spawner, Stdio};
 
 use super::keyframe::Codec;
+use super::picture::one_picture;
 
 /// A 4K keyframe on a slow box takes one second.
 const LIMIT: Duration = Duration::from_secs(8);
-const MAX_JPEG: u64 = 64 << 20;
 
 /// The decoder of all cameras; clones are the same one.
 #[derive(Clone)]
@@ -67,9 +65,9 @@ impl Decoder {
                 tracing::warn!(error = error.chain(), "no decoder waits for the next snapshot");
             }
         });
-        match run(child, unit).await {
+        match picture(child, unit).await {
             // The one that waited may have been killed meanwhile.
-            Err(_) if was_warm => run(self.spawn(codec).await?, unit).await,
+            Err(_) if was_warm => picture(self.spawn(codec).await?, unit).await,
             outcome => outcome,
         }
     }
@@ -136,28 +134,6 @@ fn args(codec: Codec) -> [&'static str; 33] {
     ]
 }
 
-async fn run(mut child: Child, unit: &[u8]) -> Result<Vec<u8>> {
-    let failed = |detail: &str| Error::dependency("ffmpeg", detail.to_owned());
-    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(failed("the decoder has no pipes"));
-    };
-    let mut jpeg = Vec::new();
-    let work = async {
-        let feed = async {
-            // It may close its input as soon as it has what it needs.
-            let _ = input.write_all(unit).await;
-            drop(input);
-        };
-        let mut output = output.take(MAX_JPEG);
-        let (_, read) = tokio::join!(feed, output.read_to_end(&mut jpeg));
-        read
-    };
-    let outcome = tokio::time::timeout(LIMIT, work).await;
-    child.kill().await;
-    match outcome {
-        Err(_) => Err(failed("the camera's picture took too long to decode")),
-        Ok(Err(error)) => Err(failed("the decoder broke off").caused_by(error)),
-        Ok(Ok(_)) if jpeg.starts_with(&[0xff, 0xd8]) && jpeg.ends_with(&[0xff, 0xd9]) => Ok(jpeg),
-        Ok(Ok(_)) => Err(failed("the camera's picture could not be decoded")),
-    }
+async fn picture(child: Child, unit: &[u8]) -> Result<Vec<u8>> {
+    one_picture(child, unit, LIMIT, "the camera's picture").await
 }

@@ -8,11 +8,13 @@
 
 mod decoder;
 mod keyframe;
+mod picture;
 mod reader;
 mod reconcile;
 mod stills;
 
 pub use decoder::Decoder;
 pub use keyframe::{Assembler, Codec};
+pub use picture::one_picture;
 pub use reader::{Keyframe, Keyframes};
 pub use stills::{SnapshotInfo, Snapshots};

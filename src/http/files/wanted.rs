@@ -1,6 +1,7 @@
 //! What a path below `/files/` and its query name.
 
 use crate::base::id::is_plain_name;
+use crate::base::query::member;
 use crate::base::{Error, RecordingName, Result};
 use crate::footage::Cut;
 
@@ -46,7 +47,7 @@ pub(super) fn wanted(path: &str, query: &str) -> Result<Wanted> {
 }
 
 fn segment(query: &str) -> Result<Option<u32>> {
-    let Some(text) = query.split('&').find_map(|p| p.strip_prefix("segment=")) else { return Ok(None) };
+    let Some(text) = member(query, "segment") else { return Ok(None) };
     match text.parse() {
         Ok(n) if text.bytes().all(|b| b.is_ascii_digit()) => Ok(Some(n)),
         _ => Err(Error::param("segment", "must be a whole number", "get_recording_info lists the segments")),
