@@ -77,7 +77,7 @@ pub(super) async fn stop(call: Call, Device(id): Device) -> Result<Stopped> {
 }
 
 pub(super) async fn list(call: Call, p: Page) -> Result<Files> {
-    let found = call.services.recordings.list(p.limit, p.offset).await?;
+    let found = call.services.recordings.list(p.limit, p.skip()).await?;
     Ok(p.answer(found, |r| FileRow {
         file_size: footage::film_size(&r),
         modified_time: iso8601(r.modified_us),

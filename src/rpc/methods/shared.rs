@@ -17,20 +17,23 @@ impl Params for Device {
 /// `{limit?, offset?}`.
 pub(super) struct Page {
     pub(super) limit: u32,
-    pub(super) offset: u32,
+    offset: u64,
 }
 
 impl Params for Page {
     fn read(fields: &Fields<'_>) -> Result<Self> {
-        let within = |name, least, default: u32, most: u32| -> Result<u32> {
-            let n = fields.optional_integer(name, least..=most.into())?;
-            Ok(n.map_or(default, |n| u32::try_from(n).expect("the range is within u32")))
-        };
-        Ok(Self { limit: within("limit", 1, 50, 1000)?, offset: within("offset", 0, 0, u32::MAX)? })
+        let limit = fields.optional_integer("limit", 1..=1000)?.unwrap_or(50);
+        let limit = u32::try_from(limit).expect("the range is within u32");
+        Ok(Self { limit, offset: fields.optional_integer("offset", 0..=u64::MAX)?.unwrap_or(0) })
     }
 }
 
 impl Page {
+    /// How many rows come before it. There are never as many as `u32` holds, so the answer is the same.
+    pub(super) fn skip(&self) -> u32 {
+        u32::try_from(self.offset).unwrap_or(u32::MAX)
+    }
+
     /// The answer: the files that were `found` on this page, out of how many in all.
     pub(super) fn answer<T>(&self, found: (Vec<T>, u64), file: impl FnMut(T) -> FileRow) -> Files {
         let (rows, total) = found;
@@ -56,7 +59,7 @@ pub(super) struct Files {
     files: Vec<FileRow>,
     total: u64,
     limit: u32,
-    offset: u32,
+    offset: u64,
 }
 
 /// One file of a list.
@@ -92,7 +95,9 @@ mod tests {
         assert_eq!((p.limit, p.offset), (50, 0));
         let p = page(r#"{"limit":1000,"offset":7}"#).unwrap();
         assert_eq!((p.limit, p.offset), (1000, 7));
-        for bad in [r#"{"limit":0}"#, r#"{"limit":1001}"#, r#"{"offset":-1}"#, r#"{"offset":4294967296}"#] {
+        let p = page(r#"{"offset":4294967296}"#).unwrap();
+        assert_eq!((p.offset, p.skip()), (1 << 32, u32::MAX));
+        for bad in [r#"{"limit":0}"#, r#"{"limit":1001}"#, r#"{"offset":-1}"#, r#"{"offset":0.5}"#] {
             assert!(page(bad).is_err(), "{bad}");
         }
     }

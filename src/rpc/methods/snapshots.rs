@@ -60,7 +60,7 @@ pub(super) async fn take(call: Call, p: Take) -> Result<Taken> {
 }
 
 pub(super) async fn list(call: Call, p: Page) -> Result<Files> {
-    let found = call.services.snapshots.list(p.limit, p.offset).await?;
+    let found = call.services.snapshots.list(p.limit, p.skip()).await?;
     Ok(p.answer(found, |s| FileRow {
         file_size: s.size,
         modified_time: iso8601(s.created_us),
