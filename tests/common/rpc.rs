@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use super::PATIENCE;
+use super::document::document;
 
 /// An error reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +96,10 @@ impl Client {
         loop {
             let reply = self.reply();
             if reply["id"] == id {
+                // Whatever a test is about, the box keeps to the API document.
+                if let Some(fault) = document().fault_in_reply(Some(method), &reply) {
+                    panic!("{method} was answered {reply}, but {fault}");
+                }
                 return outcome(reply);
             }
             assert!(reply.get("id").is_none(), "an answer to nothing we asked: {reply}");
@@ -190,6 +195,7 @@ impl Client {
                 serde_json::from_str(&text).unwrap_or_else(|e| panic!("not JSON ({e}): {text}"));
             assert_eq!(value["jsonrpc"], "2.0", "{text}");
             if value.get("method").is_some() {
+                judge(&value);
                 self.notifications.push_back(value);
             } else {
                 return value;
@@ -199,7 +205,7 @@ impl Client {
 
     /// The next notification for which `wanted` holds; others are thrown away.
     #[track_caller]
-    pub fn notification(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn notification(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
             while let Some(note) = self.notifications.pop_front() {
                 if wanted(&note) {
@@ -209,6 +215,7 @@ impl Client {
             let text = self.text();
             let value: Value = serde_json::from_str(&text).unwrap();
             assert!(value.get("method").is_some(), "not a notification: {text}");
+            judge(&value);
             self.notifications.push_back(value);
         }
     }
@@ -217,6 +224,14 @@ impl Client {
     #[track_caller]
     pub fn assert_alive(&mut self) {
         assert_eq!(self.ok("ping", Value::Null), "pong");
+    }
+}
+
+/// Holds a notification against the API document.
+#[track_caller]
+fn judge(note: &Value) {
+    if let Some(fault) = document().fault_in_notification(note) {
+        panic!("heard {note}, but {fault}");
     }
 }
 

@@ -30,6 +30,7 @@ mod api_bad_requests;
 mod api_bad_tokens;
 mod api_contract;
 mod api_limits;
+mod conformance;
 mod film;
 mod journey;
 mod watch;
