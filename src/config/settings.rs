@@ -69,7 +69,9 @@ section! {
         listen: SocketAddr = "0.0.0.0:8002", address(),
             "Address of the API (WebSocket, files, live view)";
         max_connections: u32 = 1000_i64, whole(1, 100_000),
-            "WebSocket connections at a time; more are refused";
+            "Connections served at a time; a few more wait, the others are refused";
+        max_connections_per_address: Option<u32> = Preset::Absent, optional(whole(1, 100_000)),
+            "Connections from one address at a time, the box itself excepted; when not set, three quarters of max_connections";
         idle_timeout: Duration = "300s", duration(SECOND, DAY, false),
             "A connection that answers no WebSocket ping for this long is closed";
         allowed_origins: Vec<String> = no_items(), origins(),

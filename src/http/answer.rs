@@ -68,6 +68,38 @@ impl hyper::body::Body for Body {
     }
 }
 
+/// A body, and what is kept until it has been sent.
+pub(super) struct Kept<T> {
+    body: Body,
+    _kept: T,
+}
+
+impl<T> Kept<T> {
+    pub(super) fn new(body: Body, kept: T) -> Self {
+        Self { body, _kept: kept }
+    }
+}
+
+impl<T: Unpin> hyper::body::Body for Kept<T> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// An answer of this type; what we answer is for whoever asked, and links stay out of referrers.
 pub(super) fn text(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::Text(Some(text.into())));

@@ -19,6 +19,7 @@ mod hosts;
 mod index;
 mod mjpeg;
 mod range;
+mod seats;
 mod server;
 mod socket;
 
@@ -42,6 +43,8 @@ pub struct ServerOptions {
     pub listen: SocketAddr,
     /// Connections served at the same time.
     pub max_connections: usize,
+    /// Of these, how many one address may have; the box itself may have all.
+    pub max_per_address: usize,
     /// A socket silent for this long in spite of pings is dropped.
     pub idle_timeout: Duration,
     /// Pages of these origins may talk to us.
@@ -53,6 +56,10 @@ impl From<&config::Server> for ServerOptions {
         Self {
             listen: s.listen,
             max_connections: s.max_connections as usize,
+            max_per_address: s
+                .max_connections_per_address
+                .unwrap_or_else(|| s.max_connections.saturating_mul(3).div_ceil(4))
+                as usize,
             idle_timeout: s.idle_timeout,
             allowed_origins: s.allowed_origins.clone(),
         }

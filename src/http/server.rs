@@ -18,12 +18,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{self, Body};
+use super::answer::{self, Body, Kept};
 use super::downloads::Downloads;
 use super::followers::Followers;
 use super::hosts::{Authority, Hosts, host_of};
+use super::seats::{Full, Origin, Seat, Seats};
 use super::socket::{Socket, Terms};
 use super::{ServerOptions, cors, files, frames, handshake, health_pages, index};
+use crate::base::Mono;
 use crate::health::Health;
 use crate::live::{self, Live};
 use crate::rpc::{Reached, Rpc, Services};
@@ -39,6 +41,8 @@ const HEADERS_MAX: usize = 64;
 /// Connections beyond the limit that are told so at the same time; more are just closed.
 const REFUSALS: usize = 64;
 const RETRY_AFTER_S: &str = "5";
+/// How often those who wait are looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Which listener a connection came in by.
 #[derive(Clone)]
@@ -55,7 +59,7 @@ pub(super) struct Main {
     rpc: Rpc,
     live: Live,
     hosts: Hosts,
-    slots: Arc<Semaphore>,
+    seats: Arc<Seats>,
     refusals: Arc<Semaphore>,
 }
 
@@ -71,7 +75,7 @@ impl Main {
             rpc,
             live,
             hosts: Hosts::new(hostname.trim(), &options.allowed_origins),
-            slots: Arc::new(Semaphore::new(options.max_connections)),
+            seats: Arc::new(Seats::new(options.max_connections, options.max_per_address)),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
         }
     }
@@ -100,6 +104,9 @@ fn make_room(connections: usize) {
 /// Accepts until the group stops.
 pub(super) fn accept(listener: TcpListener, group: &Group, port: Port) {
     let own = group.clone();
+    if let Port::Main(main) = &port {
+        usher(group, main.seats.clone());
+    }
     group.spawn("listener", async move {
         let stop = own.stop();
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
@@ -132,37 +139,81 @@ fn welcome(group: &Group, stream: TcpStream, peer: SocketAddr, port: &Port) {
             return;
         }
     };
-    let traffic = main.services.health.traffic();
-    if let Ok(slot) = main.slots.clone().try_acquire_owned() {
-        let counted = traffic.connected();
-        group.spawn("connection", async move {
-            let (wish, terms) = (Wish::default(), Terms::default());
-            let ends = Ends { local, peer, terms: &terms };
-            serve(stream, &stop, &terms, |request| route(&main, request, ends, &wish)).await;
-            if let Some((stream, early, reached)) = granted(wish).await {
-                main.rpc.serve(stream, early, reached).await;
+    let ends = Ends { local, peer };
+    let origin = Origin::of(peer.ip(), ends.near());
+    match main.seats.take(origin, Mono::now()) {
+        Ok(seat) => {
+            group.spawn("connection", async move { main.connection(seat, stream, &stop, ends).await });
+        }
+        Err(full) => {
+            let hears = (full == Full::Box).then(|| main.seats.wait(origin, Mono::now())).flatten();
+            // Those who wait are few already; of the others only so many are told.
+            let told = main.refusals.clone().try_acquire_owned();
+            if hears.is_none() && told.is_err() {
+                main.services.health.traffic().refused();
+                return;
             }
-            drop((slot, counted));
-        });
-    } else {
-        traffic.refused();
-        if let Ok(slot) = main.refusals.clone().try_acquire_owned() {
             group.spawn("connection too many", async move {
+                if let Some(hears) = hears
+                    && let Ok(seat) = hears.await
+                {
+                    drop(told);
+                    return main.connection(seat, stream, &stop, ends).await;
+                }
+                main.services.health.traffic().refused();
                 let terms = Terms::default();
-                let told = serve(stream, &stop, &terms, |_| std::future::ready(too_many()));
-                let _ = tokio::time::timeout(HEAD_TIME, told).await;
-                drop(slot);
+                let answer = serve(stream, &stop, &terms, |_| std::future::ready(too_many(full)));
+                let _ = tokio::time::timeout(HEAD_TIME, answer).await;
             });
         }
     }
 }
 
-/// The two ends of a connection, and what its answer may ask of it.
+/// Looks after those who wait, as long as there are any.
+fn usher(group: &Group, seats: Arc<Seats>) {
+    let stop = group.stop().clone();
+    group.spawn("usher", async move {
+        while stop.run_until_cancelled(seats.waited.notified()).await.is_some() {
+            while seats.look(Mono::now()) {
+                if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+                    return;
+                }
+            }
+        }
+    });
+}
+
+impl Main {
+    /// One connection, from its first request to its end.
+    async fn connection(&self, seat: Seat, stream: TcpStream, stop: &CancellationToken, ends: Ends) {
+        let _counted = self.services.health.traffic().connected();
+        let (wish, terms) = (Wish::default(), Terms::default());
+        let answer = async |request| {
+            let busy = seat.busy();
+            route(self, request, ends, &terms, &wish).await.map(|body| Kept::new(body, busy))
+        };
+        tokio::select! {
+            () = serve(stream, stop, &terms, answer) => {}
+            () = seat.asked_to_leave() => return,
+        }
+        if let Some((stream, early, reached)) = granted(wish).await {
+            self.rpc.serve(stream, early, reached, &seat.socket()).await;
+        }
+    }
+}
+
+/// The two ends of a connection.
 #[derive(Clone, Copy)]
-struct Ends<'a> {
+struct Ends {
     local: SocketAddr,
     peer: SocketAddr,
-    terms: &'a Terms,
+}
+
+impl Ends {
+    /// The client runs on this box.
+    fn near(self) -> bool {
+        self.peer.ip().to_canonical().is_loopback() || self.peer.ip() == self.local.ip()
+    }
 }
 
 /// Where a request leaves its wish to become a WebSocket.
@@ -177,13 +228,14 @@ async fn granted(wish: Wish) -> Option<(TcpStream, Bytes, Reached)> {
 }
 
 /// Answers the requests of one connection until it ends or becomes something else.
-async fn serve<F>(
+async fn serve<F, B>(
     stream: TcpStream,
     stop: &CancellationToken,
     terms: &Terms,
     answer: impl Fn(Request<Incoming>) -> F,
 ) where
-    F: Future<Output = Response<Body>>,
+    F: Future<Output = Response<B>>,
+    B: hyper::body::Body<Data = Bytes, Error = std::io::Error> + 'static,
 {
     let service = service_fn(|request: Request<Incoming>| {
         // The query may hold a signature.
@@ -223,18 +275,30 @@ async fn serve<F>(
     }
 }
 
-fn too_many() -> Response<Body> {
-    let mut response = answer::refusal(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "all connections of this box are in use",
-        "try again in a few seconds; server.max_connections sets the limit",
-    );
+fn too_many(full: Full) -> Response<Body> {
+    let (error, hint) = match full {
+        Full::Box => (
+            "all connections of this box are in use",
+            "try again in a few seconds; server.max_connections sets the limit",
+        ),
+        Full::Address => (
+            "your address has all the connections that one address may have",
+            "close some, or raise server.max_connections_per_address",
+        ),
+    };
+    let mut response = answer::refusal(StatusCode::SERVICE_UNAVAILABLE, error, hint);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-async fn route(main: &Main, request: Request<Incoming>, ends: Ends<'_>, wish: &Wish) -> Response<Body> {
+async fn route(
+    main: &Main,
+    request: Request<Incoming>,
+    ends: Ends,
+    terms: &Terms,
+    wish: &Wish,
+) -> Response<Body> {
     let host = match checked_host(main, &request, ends.local) {
         Ok(host) => host,
         Err(refusal) => return *refusal,
@@ -242,7 +306,7 @@ async fn route(main: &Main, request: Request<Incoming>, ends: Ends<'_>, wish: &W
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = match cors::preflight(&request) {
         Some(response) => response,
-        None => dispatch(main, request, host, ends, wish).await,
+        None => dispatch(main, request, host, ends, terms, wish).await,
     };
     cors::allow(&mut response, origin);
     response
@@ -252,11 +316,12 @@ async fn dispatch(
     main: &Main,
     mut request: Request<Incoming>,
     host: Authority,
-    Ends { local, peer, terms }: Ends<'_>,
+    ends: Ends,
+    terms: &Terms,
     wish: &Wish,
 ) -> Response<Body> {
-    let near = peer.ip().to_canonical().is_loopback() || peer.ip() == local.ip();
-    let reached = Reached { port: host.port.unwrap_or(local.port()), host: host.host, near };
+    let Ends { local, peer } = ends;
+    let reached = Reached { port: host.port.unwrap_or(local.port()), host: host.host, near: ends.near() };
     match request.uri().path() {
         "/ws" => match handshake::answer(&request) {
             Ok(response) => {

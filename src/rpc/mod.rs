@@ -13,6 +13,7 @@ mod events;
 mod frame;
 mod methods;
 mod params;
+mod pulse;
 mod reply;
 mod session;
 mod socket;
@@ -39,6 +40,7 @@ use crate::supervise::Group;
 use budget::Budget;
 pub use document::reference;
 use events::Hub;
+pub use pulse::Pulse;
 use session::Session;
 use table::Table;
 pub use urls::Reached;
@@ -100,12 +102,13 @@ impl Rpc {
         }))
     }
 
-    /// Serves a connection whose HTTP handshake is done. `early` came in behind the request.
-    pub async fn serve<S>(&self, io: S, early: Bytes, reached: Reached)
+    /// Serves a connection whose HTTP handshake is done. `early` came in behind the request; `pulse` is
+    /// told of everything the peer says, and may ask.
+    pub async fn serve<S>(&self, io: S, early: Bytes, reached: Reached, pulse: &Pulse)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let session = Session::new(self.0.services.clone(), self.0.hub.clone(), reached);
-        socket::run(&self.0, io, early, session).await;
+        socket::run(&self.0, io, early, session, pulse).await;
     }
 }

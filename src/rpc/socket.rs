@@ -20,6 +20,7 @@ use super::budget::Claim;
 use super::dispatch::{self, Outcome, Slow};
 use super::events::{self, Client};
 use super::frame::{Fault, Message, Reader, Writer};
+use super::pulse::Pulse;
 use super::reply;
 use super::session::Session;
 use crate::base::{Error, ErrorKind, Mono};
@@ -30,6 +31,8 @@ const SLOW_MAX: usize = 64;
 const OUT_HIGH: usize = 256 << 10;
 /// A message that needs memory of the common budget has this long to be complete.
 const MESSAGE_TIME: Duration = Duration::from_secs(10);
+/// A peer that is asked whether it lives, because others wait, has this long to say so.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// How long a peer has to take our goodbye.
 const FAREWELL_TIME: Duration = Duration::from_secs(2);
 
@@ -50,7 +53,7 @@ enum Turn {
 }
 
 /// Serves one connection until either side ends it.
-pub(super) async fn run<S>(shared: &Arc<Shared>, io: S, early: Bytes, session: Session)
+pub(super) async fn run<S>(shared: &Arc<Shared>, io: S, early: Bytes, session: Session, pulse: &Pulse)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -108,12 +111,26 @@ where
             }
             () = shared.budget.grow(claim, need, session.is_known()), if !covered => {}
             turn = std::future::poll_fn(|cx| turn(cx, io, reader, writer, covered && !blocked)) => match turn {
-                Ok(Turn::Read) => heard = Mono::now(),
+                Ok(Turn::Read) => {
+                    heard = Mono::now();
+                    pulse.heard(heard);
+                }
                 Ok(Turn::Wrote) => progress = Mono::now(),
                 Ok(Turn::End) | Err(_) => return,
             },
+            () = pulse.is_asked() => {
+                if writer.pending().is_empty() {
+                    writer.ping();
+                }
+                let left = began.map_or(ANSWER_TIME, |t| MESSAGE_TIME.saturating_sub(Mono::now().since(t)));
+                alarm.as_mut().reset(instant_in(left.min(ANSWER_TIME)));
+            }
             () = &mut alarm => {
                 let now = Mono::now();
+                if pulse.doubted_since().is_some_and(|t| now.since(t) >= ANSWER_TIME) {
+                    let reason = "it did not answer, and others wait for its place";
+                    return socket.farewell(Some(Fault { code: CloseCode::Again, reason })).await;
+                }
                 if began.is_some_and(|t| now.since(t) >= MESSAGE_TIME) {
                     let reason = "a large message was not complete within 10 s";
                     return socket.farewell(Some(Fault { code: CloseCode::Policy, reason })).await;
@@ -131,7 +148,8 @@ where
                     }
                 }
                 let next = began.map_or(quiet, |t| MESSAGE_TIME.saturating_sub(now.since(t)));
-                alarm.as_mut().reset(instant_in(next));
+                let asked = pulse.doubted_since().map_or(next, |t| ANSWER_TIME.saturating_sub(now.since(t)));
+                alarm.as_mut().reset(instant_in(next.min(asked)));
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::bystander::Bystander;
@@ -147,4 +149,76 @@ fn a_request_that_never_ends_is_ended() {
     // Ends with or without an answer, but ends.
     let _ = slow.read_to_end(&mut bytes);
     testbox.connect().assert_alive();
+}
+
+/// A socket after its handshake whose client neither reads nor answers.
+fn frozen(testbox: &TestBox) -> TcpStream {
+    let mut stream = TcpStream::connect(testbox.endpoints().address("ws")).unwrap();
+    let request = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+    stream
+}
+
+#[test]
+fn a_place_that_nobody_uses_any_more_goes_to_whoever_waits_and_the_living_keep_theirs() {
+    let testbox = Setup::new().env("SERVER__MAX_CONNECTIONS", "3").start();
+    let url = testbox.endpoints().url("ws").to_owned();
+    let mut alive = testbox.connect();
+    let _frozen = frozen(&testbox);
+    // It never says what it wants.
+    let _silent = TcpStream::connect(testbox.endpoints().address("ws")).unwrap();
+    alive.assert_alive();
+    let mut first =
+        wait_for("the place of the one that says nothing", || Client::try_connect(&url, &[]).ok());
+    let done = AtomicBool::new(false);
+    let mut second = std::thread::scope(|scope| {
+        for client in [&mut alive, &mut first] {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    client.assert_alive();
+                }
+            });
+        }
+        let what = "the place of the one that does not answer";
+        let second = catch_unwind(|| wait_for(what, || Client::try_connect(&url, &[]).ok()));
+        done.store(true, Ordering::Relaxed);
+        second.unwrap()
+    });
+    for client in [&mut alive, &mut first, &mut second] {
+        client.assert_alive();
+    }
+    assert_eq!(Client::try_connect(&url, &[]).err(), Some(503), "all three live");
+}
+
+#[test]
+fn ten_thousand_half_open_connections_harm_nobody_who_is_connected() {
+    let testbox = TestBox::start();
+    let mut bystander = Bystander::new(&testbox);
+    let address = testbox.endpoints().address("ws");
+    let before = process::rss_kib(testbox.pid());
+    let mut held = std::collections::VecDeque::new();
+    let begun = Instant::now();
+    for n in 0..10_000 {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        // Some say half of what they want.
+        if n % 3 == 0 {
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: loc");
+        }
+        held.push_back(stream);
+        // The usual limit of open files of this process.
+        if held.len() > 500 {
+            held.pop_front();
+        }
+    }
+    println!("10,000 connections in {:?}", begun.elapsed());
+    bystander.noticed_nothing();
+    let grown = process::rss_kib(testbox.pid()).saturating_sub(before) / 1024;
+    assert!(grown < 60, "{grown} MiB for connections that say nothing");
+    drop(held);
+    let url = testbox.endpoints().url("ws").to_owned();
+    wait_for("a new client gets in", || Client::try_connect(&url, &[]).ok()).assert_alive();
 }
