@@ -1,10 +1,13 @@
-//! JPEG → JPEG of another quality. Pixels stay YCbCr: no conversion of colours, no change of range.
+//! JPEG → JPEG of another quality: without pixels where that can be ([`super::requant`]), else over
+//! pixels that stay YCbCr, without conversion of colours or change of range.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::requant::requantise;
 
 /// Larger than any camera's picture; a header that says more is damaged.
 const MAX_SIDE: usize = 8192;
@@ -17,6 +20,14 @@ pub(super) fn reencode(
     pixels: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
+    let before = out.len();
+    requantise(jpeg, quality, out).or_else(|_| {
+        out.truncate(before);
+        over_pixels(jpeg, quality, pixels, out)
+    })
+}
+
+fn over_pixels(jpeg: &[u8], quality: u8, pixels: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), String> {
     let said = |e: &dyn std::fmt::Debug| format!("{e:?}");
     let options = DecoderOptions::default().set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(jpeg), options);

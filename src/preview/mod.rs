@@ -12,6 +12,7 @@ mod camera;
 mod counters;
 mod jpeg;
 mod makers;
+mod requant;
 mod source;
 
 pub use camera::{Picture, Preview, Quality, Stamp};

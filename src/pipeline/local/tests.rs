@@ -1,4 +1,6 @@
 use super::*;
+use crate::capture::Fanout;
+use crate::preview::{Makers, Preview};
 use proptest::prelude::*;
 
 fn at(ms: u64) -> Mono {
@@ -155,6 +157,33 @@ fn a_snapshot_of_an_idle_camera_runs_the_source_alone() {
             (5000, Event::Tick, &[Action::StopSource(1)]),
         ],
     );
+}
+
+#[test]
+fn a_camera_that_was_looked_at_rests_300_s_after_the_last_look() {
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = asked.clone();
+    let preview = Preview::of_frames(Fanout::new(), Makers::new(), move |until| {
+        heard.lock().unwrap().push(until);
+        true
+    });
+    preview.touch();
+    let [until] = asked.lock().unwrap()[..] else { panic!("it was not asked for once") };
+    let left = until.since(Mono::now());
+    assert!(left > AUTO_CLOSE - Duration::from_secs(60) && left <= AUTO_CLOSE, "{left:?}");
+
+    let (mut m, now) = (Local::new(false), Mono::now());
+    m.step(now, Event::Server(true));
+    // Looking takes no encoder.
+    assert_eq!(m.step(now, Event::Peek(until)), [Action::StartSource(1)]);
+    assert_eq!(m.step(now, Event::SourceUp(1)), []);
+    let later = until + Duration::from_secs(10);
+    assert_eq!(m.step(now, Event::Peek(later)), [], "somebody looks again");
+    assert_eq!(m.step(until, Event::Tick), []);
+    assert_eq!(m.deadline(), Some(later));
+    assert_eq!(m.step(later, Event::Tick), [Action::StopSource(1)]);
+    assert_eq!(m.step(later, Event::SourceDown(1)), []);
+    assert!(m.at_rest() && m.deadline().is_none(), "nothing runs and nothing wakes it");
 }
 
 fn event() -> impl Strategy<Value = Event> {
