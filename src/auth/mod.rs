@@ -10,6 +10,7 @@ mod bucket;
 mod hs256;
 mod keys;
 mod login;
+mod remembered;
 mod secret_file;
 mod signed;
 mod stream;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use login::{Login, Role};
+pub use remembered::Remembered;
 pub use stream::StreamLogin;
 
 use crate::base::{Clock, Error, ErrorKind, Mono, Result, Secret};

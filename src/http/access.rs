@@ -6,7 +6,7 @@ use hyper::{Request, Response, StatusCode};
 use super::answer::{self, Body};
 use super::downloads::Lease;
 use super::server::Main;
-use crate::auth::Login;
+use crate::auth::{Login, Remembered};
 use crate::base::{Error, ErrorKind, Mono};
 
 /// Somebody who was let in.
@@ -20,12 +20,13 @@ pub(super) struct Guest {
 pub(super) fn enter<B>(
     main: &Main,
     request: &Request<B>,
-    signed: &str,
+    remembered: &Remembered,
+    signed: impl FnOnce() -> String,
     links: &str,
 ) -> Result<Guest, Box<Response<Body>>> {
     let auth = &main.services.auth;
     if let Some(value) = request.headers().get(AUTHORIZATION) {
-        let login = auth.verify_header(value.to_str().ok()).map_err(|e| challenge(&e))?;
+        let login = auth.verify_again(remembered, value.as_bytes()).map_err(|e| challenge(&e))?;
         return Ok(Guest { login, lease: None });
     }
     let query = request.uri().query().unwrap_or_default();
@@ -34,7 +35,7 @@ pub(super) fn enter<B>(
             .with("suggestion", format!("send `Authorization: Bearer TOKEN`, or use {links}"));
         return Err(challenge(&e));
     }
-    let entered = main.downloads.enter(auth, request.method().as_str(), signed, query, Mono::now());
+    let entered = main.downloads.enter(auth, request.method().as_str(), &signed(), query, Mono::now());
     match entered {
         Ok((login, lease)) => Ok(Guest { login, lease: Some(lease) }),
         // Known well enough to be refused: asking again with a log-in is for the client to decide.

@@ -13,6 +13,7 @@ use super::answer::{self, Body};
 use super::downloads;
 use super::file_body::Hold;
 use super::server::Main;
+use crate::auth::Remembered;
 use crate::base::Result;
 use crate::recording::Lease;
 
@@ -31,13 +32,14 @@ impl Hold for Held {
 }
 
 /// Answers a request whose path starts with `/files/`.
-pub(super) async fn answer<B>(main: &Main, request: &Request<B>) -> Response<Body> {
+pub(super) async fn answer<B>(main: &Main, request: &Request<B>, remembered: &Remembered) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "files can only be read", "use GET");
     }
     let query = request.uri().query().unwrap_or_default();
     // Before anything about the file: whether a name exists is not for strangers.
-    let guest = match access::enter(main, request, request.uri().path(), "the download_url of an answer") {
+    let signed = || request.uri().path().to_owned();
+    let guest = match access::enter(main, request, remembered, signed, "the download_url of an answer") {
         Ok(guest) => guest,
         Err(refusal) => return *refusal,
     };

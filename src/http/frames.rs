@@ -13,22 +13,29 @@ use super::frame_query::{Asked, Wanted, etag, matches, wanted};
 use super::mjpeg::{self, Follower, Mjpeg};
 use super::server::Main;
 use super::socket::Terms;
-use crate::auth::refused;
+use crate::auth::{Remembered, refused};
 use crate::base::clock::iso8601;
 use crate::base::{CameraId, Error, ErrorKind, Mono, Result};
-use crate::preview::{self, Picture, Preview, Quality, Stamp};
+use crate::preview::{self, Picture, Preview, Stamp};
 
 /// How long `newer_than` waits. Shorter than the idle time of any proxy.
 const NEWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long a camera may take to its first picture.
 const FIRST_LIMIT: Duration = Duration::from_secs(8);
 
+/// What a picture's answer has, with what is said to pages of other origins.
+const HEADERS: usize = 12;
 const FRAME_NUMBER: HeaderName = HeaderName::from_static("x-frame-number");
 const FRAME_AGE: HeaderName = HeaderName::from_static("x-frame-age-ms");
 const FRAME_TIME: HeaderName = HeaderName::from_static("x-frame-time");
 
 /// Answers a request whose path starts with `/cameras/`.
-pub(super) async fn answer<B>(main: &Main, request: &Request<B>, terms: &Terms) -> Response<Body> {
+pub(super) async fn answer<B>(
+    main: &Main,
+    request: &Request<B>,
+    remembered: &Remembered,
+    terms: &Terms,
+) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refusal =
             answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "pictures can only be read", "use GET");
@@ -37,9 +44,9 @@ pub(super) async fn answer<B>(main: &Main, request: &Request<B>, terms: &Terms) 
     }
     let path = request.uri().path();
     let wanted = wanted(path);
-    let signed = wanted.map_or_else(|| path.to_owned(), |(camera, _)| preview::signed_path(camera));
+    let signed = || wanted.map_or_else(|| path.to_owned(), |(camera, _)| preview::signed_path(camera));
     // Before anything about the camera: whether it exists is not for strangers.
-    let guest = match access::enter(main, request, &signed, "the links of get_camera_status") {
+    let guest = match access::enter(main, request, remembered, signed, "the links of get_camera_status") {
         Ok(guest) => guest,
         Err(refusal) => return *refusal,
     };
@@ -132,8 +139,8 @@ async fn newest(
     seen: Option<&str>,
 ) -> Result<Response<Body>> {
     let run = preview.run();
-    let reply = |stamp, body| Reply { run, quality: asked.quality, stamp, body }.response(main);
-    let is_known = |stamp: Stamp| seen.is_some_and(|s| matches(s, &etag(run, stamp.number, asked.quality)));
+    let tag = |stamp: Stamp| etag(run, stamp.number, asked.quality);
+    let reply = |stamp, tag, body| Reply { stamp, tag, body }.response(main);
     let after = asked.newer_than.map_or(0, |seen| seen.number(run));
     preview.touch();
     let found = match preview.newest().filter(|newest| newest.number != after) {
@@ -146,17 +153,18 @@ async fn newest(
     if !guest.login.is_valid(Mono::now()) {
         return Err(refused("token_expired", "log in again"));
     }
-    let Some(stamp) = found else {
-        let Some(stamp) = preview.newest() else { return Err(no_picture()) };
-        let status = if is_known(stamp) { StatusCode::NOT_MODIFIED } else { StatusCode::NO_CONTENT };
-        return reply(stamp, Err(status));
-    };
-    if is_known(stamp) {
-        return reply(stamp, Err(StatusCode::NOT_MODIFIED));
+    let Some(stamp) = found.or_else(|| preview.newest()) else { return Err(no_picture()) };
+    let newest = tag(stamp);
+    if seen.is_some_and(|seen| matches(seen, &newest)) {
+        return reply(stamp, newest, Err(StatusCode::NOT_MODIFIED));
+    }
+    if found.is_none() {
+        return reply(stamp, newest, Err(StatusCode::NO_CONTENT));
     }
     let Some(picture) = preview.picture(asked.quality, after).await? else { return Err(no_picture()) };
     let Picture { number, captured, jpeg } = picture;
-    reply(Stamp { number, captured }, Ok(jpeg))
+    let stamp = Stamp { number, captured };
+    reply(stamp, tag(stamp), Ok(jpeg))
 }
 
 fn no_picture() -> Error {
@@ -165,34 +173,32 @@ fn no_picture() -> Error {
 }
 
 struct Reply {
-    run: u32,
-    quality: Quality,
     stamp: Stamp,
+    tag: String,
     /// The picture, or how it is said that there is no other one.
     body: std::result::Result<bytes::Bytes, StatusCode>,
 }
 
 impl Reply {
     fn response(self, main: &Main) -> Result<Response<Body>> {
-        let (mut response, is_picture) = match self.body {
-            Ok(jpeg) => (answer::text(StatusCode::OK, "image/jpeg", jpeg), true),
-            Err(status) => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = status;
-                answer::guard(&mut response);
-                (response, false)
+        let mut response = Response::new(Body::empty());
+        // All at once: pages poll.
+        response.headers_mut().reserve(HEADERS);
+        answer::guard(&mut response);
+        match self.body {
+            Ok(jpeg) => {
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+                *response.body_mut() = Body::Text(Some(jpeg));
             }
-        };
+            Err(status) => *response.status_mut() = status,
+        }
         let age = Mono::now().since(self.stamp.captured);
         let captured = main.services.clock.wall_us() - i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
-        let value = |text: String| HeaderValue::from_str(&text).map_err(Error::internal);
+        let value = |text: String| HeaderValue::try_from(text).map_err(Error::internal);
         let headers = response.headers_mut();
-        if !is_picture {
-            headers.remove(CONTENT_TYPE);
-        }
         // To be kept, and asked for again with its tag each time.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        headers.insert(ETAG, value(etag(self.run, self.stamp.number, self.quality))?);
+        headers.insert(ETAG, value(self.tag)?);
         headers.insert(FRAME_NUMBER, HeaderValue::from(self.stamp.number));
         headers.insert(FRAME_AGE, HeaderValue::from(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)));
         headers.insert(FRAME_TIME, value(iso8601(captured))?);

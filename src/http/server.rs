@@ -25,6 +25,7 @@ use super::hosts::{Authority, Hosts, host_of};
 use super::seats::{Full, Origin, Seat, Seats};
 use super::socket::{Socket, Terms};
 use super::{ServerOptions, cors, files, frames, handshake, health_pages, index};
+use crate::auth::Remembered;
 use crate::base::Mono;
 use crate::health::Health;
 use crate::live::{self, Live};
@@ -187,16 +188,16 @@ impl Main {
     /// One connection, from its first request to its end.
     async fn connection(&self, seat: Seat, stream: TcpStream, stop: &CancellationToken, ends: Ends) {
         let _counted = self.services.health.traffic().connected();
-        let (wish, terms) = (Wish::default(), Terms::default());
+        let talk = Talk::default();
         let answer = async |request| {
             let busy = seat.busy();
-            route(self, request, ends, &terms, &wish).await.map(|body| Kept::new(body, busy))
+            route(self, request, ends, &talk).await.map(|body| Kept::new(body, busy))
         };
         tokio::select! {
-            () = serve(stream, stop, &terms, answer) => {}
+            () = serve(stream, stop, &talk.terms, answer) => {}
             () = seat.asked_to_leave() => return,
         }
-        if let Some((stream, early, reached)) = granted(wish).await {
+        if let Some((stream, early, reached)) = granted(talk.wish).await {
             self.rpc.serve(stream, early, reached, &seat.socket()).await;
         }
     }
@@ -214,6 +215,16 @@ impl Ends {
     fn near(self) -> bool {
         self.peer.ip().to_canonical().is_loopback() || self.peer.ip() == self.local.ip()
     }
+}
+
+/// What the requests of one connection share.
+#[derive(Default)]
+struct Talk {
+    wish: Wish,
+    /// What the answer under way asks of it.
+    terms: Terms,
+    /// Who its client proved to be.
+    remembered: Remembered,
 }
 
 /// Where a request leaves its wish to become a WebSocket.
@@ -239,11 +250,14 @@ async fn serve<F, B>(
 {
     let service = service_fn(|request: Request<Incoming>| {
         // The query may hold a signature.
-        let (method, path) = (request.method().clone(), live::shown(request.uri().path()).to_owned());
+        let told = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (request.method().clone(), live::shown(request.uri().path()).to_owned()));
         let answer = answer(request);
         async move {
             let response = answer.await;
-            tracing::debug!(%method, path, status = response.status().as_u16(), "request");
+            if let Some((method, path)) = told {
+                tracing::debug!(%method, path, status = response.status().as_u16(), "request");
+            }
             Ok::<_, Infallible>(response)
         }
     });
@@ -292,13 +306,7 @@ fn too_many(full: Full) -> Response<Body> {
     response
 }
 
-async fn route(
-    main: &Main,
-    request: Request<Incoming>,
-    ends: Ends,
-    terms: &Terms,
-    wish: &Wish,
-) -> Response<Body> {
+async fn route(main: &Main, request: Request<Incoming>, ends: Ends, talk: &Talk) -> Response<Body> {
     let host = match checked_host(main, &request, ends.local) {
         Ok(host) => host,
         Err(refusal) => return *refusal,
@@ -306,7 +314,7 @@ async fn route(
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = match cors::preflight(&request) {
         Some(response) => response,
-        None => dispatch(main, request, host, ends, terms, wish).await,
+        None => dispatch(main, request, host, ends, talk).await,
     };
     cors::allow(&mut response, origin);
     response
@@ -317,8 +325,7 @@ async fn dispatch(
     mut request: Request<Incoming>,
     host: Authority,
     ends: Ends,
-    terms: &Terms,
-    wish: &Wish,
+    talk: &Talk,
 ) -> Response<Body> {
     let Ends { local, peer } = ends;
     let reached = Reached { port: host.port.unwrap_or(local.port()), host: host.host, near: ends.near() };
@@ -326,15 +333,17 @@ async fn dispatch(
         "/ws" => match handshake::answer(&request) {
             Ok(response) => {
                 let upgrade = hyper::upgrade::on(&mut request);
-                *wish.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, reached));
+                *talk.wish.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, reached));
                 response
             }
             Err(refusal) => *refusal,
         },
         "/" => index::answer(&request, &reached),
         path if path.starts_with("/live/") => main.live.answer(request, peer.ip()).await.map(Body::Live),
-        path if path.starts_with("/cameras/") => frames::answer(main, &request, terms).await,
-        path if path.starts_with("/files/") => files::answer(main, &request).await,
+        path if path.starts_with("/cameras/") => {
+            frames::answer(main, &request, &talk.remembered, &talk.terms).await
+        }
+        path if path.starts_with("/files/") => files::answer(main, &request, &talk.remembered).await,
         _ => answer::refusal(StatusCode::NOT_FOUND, "nothing is here", "GET / says what there is"),
     }
 }
