@@ -80,7 +80,8 @@ fn rotation_loses_no_frame_and_any_part_of_the_film_is_that_part_of_the_whole() 
     let place = numbers(&run).windows(cut.len()).position(|w| w == numbers(&cut));
     let place = place.expect("a part is a stretch of the whole");
     let (first, last) = (run[place].pts, run[place + cut.len() - 1].pts);
-    assert!((1.1..=2.2).contains(&first) && (3.9..=4.6).contains(&last), "{first} to {last}");
+    // A fragment of half a second is split at one keyframe; while an encoder is young it holds several.
+    assert!((0.9..=2.2).contains(&first) && (3.9..=4.6).contains(&last), "{first} to {last}");
     let moment = |ms: i64| {
         let now = jiff::Timestamp::now().as_millisecond();
         // The squares hold the last 40 bits.
