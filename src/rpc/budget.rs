@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-const CHUNK: usize = 64 << 10;
-const ALL: usize = (64 << 20) / CHUNK;
-const NOT_LOGGED_IN: usize = (20 << 20) / CHUNK;
+pub(super) const CHUNK: usize = 64 << 10;
+pub(super) const ALL: usize = (64 << 20) / CHUNK;
+pub(super) const NOT_LOGGED_IN: usize = (20 << 20) / CHUNK;
 /// Every socket may hold this much beside; the number of sockets bounds it.
 const FREE: usize = 32 << 10;
 

@@ -27,9 +27,9 @@ impl Params for Nothing {
 }
 
 /// Members beyond this are a mistake or an attack: each would cost 40 bytes of ours for 6 of theirs.
-const MEMBERS_MAX: usize = 64;
+pub(super) const MEMBERS_MAX: usize = 64;
 /// The longest string that a parameter may be; tokens are the longest that there are.
-const STRING_MAX: usize = 16 << 10;
+pub(super) const STRING_MAX: usize = 16 << 10;
 
 /// The members of `params`, unread.
 pub(super) struct Fields<'a> {

@@ -198,6 +198,11 @@ impl Client {
                 judge(&value);
                 self.notifications.push_back(value);
             } else {
+                if value.get("error").is_some()
+                    && let Some(fault) = document().fault_in_reply(None, &value)
+                {
+                    panic!("answered {value}, but {fault}");
+                }
                 return value;
             }
         }

@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 
 use super::TEXT;
 use crate::base::ErrorKind;
+use crate::config::Loaded;
 use crate::rpc::events::Topic;
-use crate::rpc::methods;
-use crate::rpc::params::Fields;
+use crate::rpc::params::{self, Fields};
 use crate::rpc::table::Method;
+use crate::rpc::{budget, frame, methods};
 
 fn document() -> Value {
     serde_json::from_str(TEXT).unwrap()
@@ -182,4 +183,24 @@ fn every_error_code_is_written() {
     let written: BTreeSet<_> = written.map(|e| e["code"].as_i64().unwrap()).collect();
     let known: BTreeSet<_> = ErrorKind::ALL.iter().map(|kind| i64::from(kind.rpc_code())).collect();
     assert_eq!(written, known);
+}
+
+#[test]
+fn the_limits_are_the_ones_that_hold() {
+    let document = document();
+    let settings = Loaded::from_text("").unwrap().settings;
+    let held = [
+        ("message_bytes", frame::MESSAGE_MAX as u64),
+        ("unfinished_bytes", (budget::ALL * budget::CHUNK) as u64),
+        ("unfinished_bytes_not_logged_in", (budget::NOT_LOGGED_IN * budget::CHUNK) as u64),
+        ("calls_per_minute", settings.auth.rate_limit_per_minute.into()),
+        ("members_of_params", params::MEMBERS_MAX as u64),
+        ("string_bytes", params::STRING_MAX as u64),
+        ("idle_seconds", settings.server.idle_timeout.as_secs()),
+    ];
+    let written = document["x-limits"].as_object().unwrap();
+    assert_eq!(written.len(), held.len());
+    for (name, value) in held {
+        assert_eq!(written[name]["value"], value, "{name}");
+    }
 }

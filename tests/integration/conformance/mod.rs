@@ -3,12 +3,14 @@
 //! document, which takes nothing from the code.
 
 mod cases;
+mod coverage;
 mod notifications;
 mod roles;
 
 use std::collections::BTreeMap;
 
 use cases::{Case, Want};
+use coverage::Coverage;
 use roles::{ROLES, may, table};
 use serde_json::{Map, Value, json};
 
@@ -34,6 +36,7 @@ struct Caller<'a> {
     calls: usize,
     /// How often each method answered with a result (0), and with each error.
     outcomes: BTreeMap<(String, i64), usize>,
+    seen: Coverage,
     /// What was wrong: all of it, so that one run shows every deviation.
     faults: Vec<String>,
 }
@@ -48,6 +51,7 @@ impl<'a> Caller<'a> {
             token,
             calls: 0,
             outcomes: BTreeMap::new(),
+            seen: Coverage::default(),
             faults: Vec::new(),
         };
         caller.log_in();
@@ -84,6 +88,7 @@ impl<'a> Caller<'a> {
         if let Some(fault) = fault.or_else(|| self.leak(method, &reply)) {
             self.faults.push(format!("{} sent {shown}\n  and got {reply}\n  but {fault}", self.role));
         }
+        self.seen.note(method, &reply["result"]);
         *self.outcomes.entry((method.to_owned(), code)).or_default() += 1;
         reply
     }
@@ -198,7 +203,7 @@ fn every_method_answers_every_role_as_the_document_says() {
     let mut notes = notifications::Ears::open(&testbox);
     let served: Vec<_> = document().methods().filter(|(_, m)| !is_planned(m)).collect();
     let needed: BTreeMap<_, _> = table().into_iter().collect();
-    let (mut calls, mut faults) = (0, Vec::new());
+    let (mut calls, mut faults, mut seen) = (0, Vec::new(), Coverage::default());
     let mut outcomes: BTreeMap<(String, i64), usize> = BTreeMap::new();
     for role in ["none", "viewer", "operator", "admin"] {
         let mut caller = Caller::new(&testbox, role);
@@ -211,6 +216,7 @@ fn every_method_answers_every_role_as_the_document_says() {
         }
         caller.client.assert_alive();
         faults.append(&mut caller.faults);
+        seen.merge(caller.seen);
         calls += caller.calls;
         for (outcome, n) in caller.outcomes {
             *outcomes.entry(outcome).or_default() += n;
@@ -234,6 +240,7 @@ fn every_method_answers_every_role_as_the_document_says() {
     );
     println!("conformance: answers by code (0 = result): {codes:?}");
     println!("conformance: {} notifications meanwhile: {heard:?}", notes.heard());
+    assert!(seen.unseen().is_empty(), "documented, but in no result: {:#?}", seen.unseen());
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
