@@ -114,7 +114,7 @@ impl<'a> Caller<'a> {
     fn good(&mut self, method: &str, written: &Value, files: &Files) -> Map<String, Value> {
         let mut params = cases::example(written);
         let file = match method {
-            "get_recording_info" => Some(files.recording.clone()),
+            "get_recording_info" | "protect_recording" => Some(files.recording.clone()),
             "get_snapshot_info" => Some(files.snapshot.clone()),
             "delete_recording" => Some(files.other_recording.clone()),
             "delete_snapshot" => Some(files.other_snapshot.clone()),
