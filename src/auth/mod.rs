@@ -1,6 +1,7 @@
 //! Who may do what: the box's secret, tokens, signed links, stream passwords, call rates.
 //!
-//! Owns `secrets/jwt.key` (made at the first start, 0600) and the buckets that count calls.
+//! Owns `secrets/jwt.key` (made at the first start, 0600), the buckets that count calls and the table of
+//! what goes on beyond its link.
 //! Promises: only HS256 tokens made with the box's secret log in; every link and stream password is
 //! made with a key derived from that secret for this one use; comparisons take constant time; and
 //! no answer says more than that a credential is bad or expired. Costs a few microseconds a check
@@ -10,8 +11,10 @@ mod bucket;
 mod hs256;
 mod keys;
 mod login;
+mod refusal;
 mod remembered;
 mod secret_file;
+mod sessions;
 mod signed;
 mod stream;
 mod token;
@@ -21,7 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use login::{Login, Role};
+pub use refusal::{is_link_late, is_link_refused, link_refused, no_login};
 pub use remembered::Remembered;
+pub use sessions::{SessionLease, Sessions};
 pub use stream::StreamLogin;
 
 use crate::base::{Clock, Error, ErrorKind, Mono, Result, Secret};

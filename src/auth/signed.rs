@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::keys::Keys;
+use super::refusal::LINK_EXPIRED;
 use super::{Login, Role, refused};
 use crate::base::{Mono, Result};
 
@@ -39,7 +40,7 @@ pub(super) fn check(
     let until = exp.parse::<u64>().map_err(|_| bad("invalid_signature"))?;
     let mut login = decode(login).ok_or_else(|| bad("invalid_signature"))?;
     if now.0 / SECOND_NS >= until || !login.is_valid(now) {
-        return Err(bad("link_expired"));
+        return Err(bad(LINK_EXPIRED));
     }
     let left_us = i64::try_from(login.deadline.since(now).as_micros()).unwrap_or(i64::MAX);
     login.expires_us = wall_us.saturating_add(left_us);

@@ -1,35 +1,16 @@
-//! Downloads by signed link: the link is judged when a download starts; it then goes on for as long
-//! as requests come within [`GRACE`] and its login is valid, however long that takes.
+//! Downloads by signed link: the link is judged when a download starts, which then goes on as
+//! [`Sessions`] do, however long that takes.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use crate::auth::{Auth, Login};
+use crate::auth::{Auth, Login, SessionLease, Sessions, is_link_late};
 use crate::base::query::member;
-use crate::base::{Error, Mono, Result};
+use crate::base::{Mono, Result};
 
-/// The longest pause within a download (contract.md).
-const GRACE: Duration = Duration::from_secs(30);
-/// Ended downloads are forgotten when there are more entries than this.
-const SWEEP_ABOVE: usize = 1024;
-
-/// Downloads in progress. Clones are the same.
+/// Downloads in progress, by the signature of their link. Clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct Downloads(Arc<Mutex<HashMap<String, Session>>>);
-
-struct Session {
-    login: Login,
-    seen: Mono,
-    /// Answers being sent.
-    open: usize,
-}
+pub(super) struct Downloads(Sessions<Login>);
 
 /// An answer being sent.
-pub(super) struct Lease {
-    downloads: Downloads,
-    key: String,
-}
+pub(super) type Lease = SessionLease<Login>;
 
 impl Downloads {
     /// Lets a request for `path` with a signed `query` through, as whose it was made, or says why not.
@@ -41,65 +22,30 @@ impl Downloads {
         query: &str,
         now: Mono,
     ) -> Result<(Login, Lease)> {
-        let judged = auth.check_signed(method, path, query);
         // The signature stands for path and login alike.
-        let key = member(query, "sig").unwrap_or_default().to_owned();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() > SWEEP_ABOVE {
-            all.retain(|_, s| s.is_live(now));
-        }
-        let login = match judged {
+        let key = member(query, "sig").unwrap_or_default();
+        match auth.check_signed(method, path, query) {
             Ok(login) => {
-                let new = Session { login: login.clone(), seen: now, open: 0 };
-                let session = all.entry(key.clone()).or_insert(new);
-                session.seen = now;
-                session.open += 1;
-                login
+                let lease = self.0.begin(key, login.clone(), now);
+                Ok((login, lease))
             }
-            // Only an authentic link is told that it is too old.
-            Err(e) if is_late(&e) => match all.get_mut(&key).filter(|s| s.is_live(now)) {
-                Some(session) => {
-                    session.seen = now;
-                    session.open += 1;
-                    session.login.clone()
-                }
-                None => return Err(e),
-            },
-            Err(e) => return Err(e),
-        };
-        drop(all);
-        Ok((login, Lease { downloads: self.clone(), key }))
-    }
-}
-
-fn is_late(e: &Error) -> bool {
-    e.data().get("reason").is_some_and(|r| r == "link_expired")
-}
-
-impl Session {
-    fn is_live(&self, now: Mono) -> bool {
-        self.login.is_valid(now) && (self.open > 0 || now.since(self.seen) < GRACE)
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let mut all = self.downloads.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = all.get_mut(&self.key) {
-            session.open = session.open.saturating_sub(1);
-            session.seen = Mono::now();
+            Err(e) if is_link_late(&e) => self.0.enter(key, now, |_| true).ok_or(e),
+            Err(e) => Err(e),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::auth::Role;
     use crate::base::Clock;
 
     const PATH: &str = "/files/recordings/x.mp4";
     const QUARTER: Duration = Duration::from_secs(15 * 60);
+    const GRACE: Duration = Duration::from_secs(30);
 
     fn setup(dir: &tempfile::TempDir, ttl: Duration) -> (Auth, String) {
         let auth = Auth::open(dir.path(), None, Clock::new(), 0).unwrap();
@@ -110,7 +56,7 @@ mod tests {
 
     /// The link's own clock cannot be moved; what a link that is late meets is the table.
     fn late(all: &Downloads, now: Mono) -> bool {
-        all.0.lock().unwrap().values().any(|s| s.is_live(now))
+        all.0.login_of(now, |_| true).is_some()
     }
 
     #[test]
@@ -144,6 +90,6 @@ mod tests {
         let all = Downloads::default();
         assert!(all.enter(&auth, "GET", "/files/recordings/y.mp4", &query, Mono::now()).is_err());
         assert!(all.enter(&auth, "GET", PATH, &query.replace("exp=", "exp=9"), Mono::now()).is_err());
-        assert!(all.0.lock().unwrap().is_empty());
+        assert!(!late(&all, Mono::now()));
     }
 }

@@ -4,11 +4,8 @@ use hyper::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
 use super::answer::{self, Body};
+use crate::auth::is_link_refused;
 use crate::base::{Error, ErrorKind};
-
-/// Marks an error about a link that is not valid: whoever has one is known well enough to be
-/// refused rather than asked.
-pub(super) const LINK: &str = "link_refused";
 
 /// The parameter that an error about the body's type names.
 pub(super) const CONTENT_TYPE: &str = "Content-Type";
@@ -43,7 +40,7 @@ pub(super) fn answer(e: &Error) -> Response<Body> {
 
 fn status(e: &Error) -> StatusCode {
     match e.kind() {
-        ErrorKind::AuthFailed if e.data().get("reason").is_some_and(|r| r == LINK) => StatusCode::FORBIDDEN,
+        ErrorKind::AuthFailed if is_link_refused(e) => StatusCode::FORBIDDEN,
         ErrorKind::InvalidParams if e.data().get("param").is_some_and(|p| p == CONTENT_TYPE) => {
             StatusCode::UNSUPPORTED_MEDIA_TYPE
         }

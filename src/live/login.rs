@@ -3,12 +3,14 @@
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::Inner;
-use super::failure::LINK;
 use super::page;
 use super::place::signed_path;
-use crate::auth::Login;
+use crate::auth::{Login, is_link_late, link_refused, no_login};
 use crate::base::query::member;
 use crate::base::{CameraId, Error, ErrorKind, Mono, Result};
+
+/// Where links come from.
+const LINKS: &str = "a URL that get_camera_list gives out";
 
 /// Somebody who may watch a camera.
 pub(super) struct Guest {
@@ -38,23 +40,13 @@ impl Inner {
             };
         }
         let Some(link) = member(query, "sig") else {
-            return Err(Error::new(ErrorKind::AuthFailed, "Authentication failed or token expired")
-                .with("reason", "not_authenticated")
-                .with(
-                    "suggestion",
-                    "send `Authorization: Bearer TOKEN`, or use a URL that get_camera_list gives out",
-                ));
+            return Err(no_login(LINKS));
         };
         let judged = self.auth.check_signed("GET", &signed_path(camera), query);
         let login = judged.or_else(|e| {
-            // Only an authentic link is told that it is too old.
-            let late = e.data().get("reason").is_some_and(|r| r == "link_expired");
+            let late = is_link_late(&e);
             let going_on = late.then(|| self.viewings.by_link(link, camera, Mono::now())).flatten();
-            going_on.ok_or_else(|| {
-                Error::new(ErrorKind::AuthFailed, "this link is not valid, or not any more")
-                    .with("reason", LINK)
-                    .with("suggestion", "ask get_camera_list for a new one; it can be opened for 15 minutes")
-            })
+            going_on.ok_or_else(|| link_refused(LINKS))
         })?;
         Ok(Guest { login, link: Some(link.to_owned()), page: None })
     }
