@@ -1,13 +1,14 @@
 //! Who asks: a bearer token, or the signed query of a link.
 
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 
 use super::answer::{self, Body};
 use super::downloads::Lease;
 use super::server::Main;
-use crate::auth::{Login, Remembered};
-use crate::base::{Error, ErrorKind, Mono};
+use crate::auth::{Login, Remembered, link_refused, no_login};
+use crate::base::query::member;
+use crate::base::{Error, Mono};
 
 /// Somebody who was let in.
 pub(super) struct Guest {
@@ -30,20 +31,14 @@ pub(super) fn enter<B>(
         return Ok(Guest { login, lease: None });
     }
     let query = request.uri().query().unwrap_or_default();
-    if crate::base::query::member(query, "sig").is_none() {
-        let e = Error::new(ErrorKind::AuthFailed, "Authentication failed or token expired")
-            .with("suggestion", format!("send `Authorization: Bearer TOKEN`, or use {links}"));
-        return Err(challenge(&e));
+    if member(query, "sig").is_none() {
+        return Err(challenge(&no_login(links)));
     }
     let entered = main.downloads.enter(auth, request.method().as_str(), &signed(), query, Mono::now());
     match entered {
         Ok((login, lease)) => Ok(Guest { login, lease: Some(lease) }),
-        // Known well enough to be refused: asking again with a log-in is for the client to decide.
-        Err(_) => Err(Box::new(answer::refusal(
-            StatusCode::FORBIDDEN,
-            "this link is not valid, or not any more",
-            &format!("ask for {links} again; a link works for 15 minutes"),
-        ))),
+        // Asking again with a log-in is for the client to decide.
+        Err(_) => Err(Box::new(answer::failure(&link_refused(links)))),
     }
 }
 

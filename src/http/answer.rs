@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::file_body::FileBody;
 use super::mjpeg::Mjpeg;
+use crate::auth::is_link_refused;
 use crate::base::Error;
 use crate::live;
 
@@ -131,7 +132,11 @@ pub(super) fn refusal(status: StatusCode, error: &str, hint: &str) -> Response<B
 
 /// An error of another room.
 pub(super) fn failure(e: &Error) -> Response<Body> {
-    let status = StatusCode::from_u16(e.kind().http_status()).expect("a status of three digits");
+    let status = if is_link_refused(e) {
+        StatusCode::FORBIDDEN
+    } else {
+        StatusCode::from_u16(e.kind().http_status()).expect("a status of three digits")
+    };
     if status.is_server_error() {
         tracing::warn!("{}", e.chain());
     }
