@@ -7,6 +7,7 @@
 //! no answer says more than that a credential is bad or expired. Costs a few microseconds a check
 //! and one small table entry for each user who called within the last minute.
 
+mod attempts;
 mod bucket;
 mod hs256;
 mod keys;
@@ -19,6 +20,7 @@ mod signed;
 mod stream;
 mod token;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,7 @@ pub use sessions::{SessionLease, Sessions};
 pub use stream::StreamLogin;
 
 use crate::base::{Clock, Error, ErrorKind, Mono, Result, Secret};
+use attempts::Attempts;
 use bucket::Buckets;
 use keys::Keys;
 
@@ -47,6 +50,7 @@ struct Inner {
     keys: Keys,
     clock: Clock,
     buckets: Buckets,
+    attempts: Attempts,
     clock_trusted: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -72,6 +76,7 @@ impl Auth {
             keys: Keys::derive(&secret),
             clock,
             buckets: Buckets::new(calls_per_minute),
+            attempts: Attempts::default(),
             clock_trusted: Box::new(ntp_synchronised),
         })))
     }
@@ -124,6 +129,12 @@ impl Auth {
     /// Checks what a stream's reader sent.
     pub fn check_stream(&self, user: &str, password: &str) -> Result<StreamLogin> {
         stream::check(&self.0.keys, user, password, self.0.clock.wall_us(), Mono::now())
+    }
+
+    /// Counts a failed log-in; answers with how long to wait before `address` is told. Nothing else of it,
+    /// and nothing of other addresses, has to wait.
+    pub fn failed(&self, address: IpAddr) -> Duration {
+        self.0.attempts.failed(address.to_canonical(), Mono::now())
     }
 
     /// Counts one call of `login`'s user; refuses when there were too many.

@@ -316,6 +316,9 @@ async fn route(main: &Main, request: Request<Incoming>, ends: Ends, talk: &Talk)
         Some(response) => response,
         None => dispatch(main, request, host, ends, talk).await,
     };
+    if response.status() == StatusCode::UNAUTHORIZED {
+        tokio::time::sleep(main.services.auth.failed(ends.peer.ip())).await;
+    }
     cors::allow(&mut response, origin);
     response
 }
@@ -328,7 +331,12 @@ async fn dispatch(
     talk: &Talk,
 ) -> Response<Body> {
     let Ends { local, peer } = ends;
-    let reached = Reached { port: host.port.unwrap_or(local.port()), host: host.host, near: ends.near() };
+    let reached = Reached {
+        port: host.port.unwrap_or(local.port()),
+        host: host.host,
+        near: ends.near(),
+        peer: peer.ip(),
+    };
     match request.uri().path() {
         "/ws" => match handshake::answer(&request) {
             Ok(response) => {

@@ -83,7 +83,24 @@ fn call(table: &Table, session: &mut Session, request: &Request<'_>, out: &mut V
     let fields = Fields::parse(request.params)?;
     match &method.run {
         Run::Now(run) => run(&session.call, &fields, out)?,
-        Run::Enter(run) => run(session, &fields, out)?,
+        Run::Enter(run) => match run(session, &fields, out) {
+            Err(error) if error.kind() == ErrorKind::AuthFailed => {
+                let wait = session.call.services.auth.failed(session.call.reached.peer);
+                if wait.is_zero() {
+                    return Err(error);
+                }
+                let work = Box::pin(async move {
+                    tokio::time::sleep(wait).await;
+                    Err(error)
+                });
+                return Ok(Outcome::Slow(Slow {
+                    id: request.id.map(str::to_owned),
+                    method: method.name,
+                    work,
+                }));
+            }
+            done => done?,
+        },
         Run::Later(begin) => {
             let work = begin(&session.call, &fields)?;
             return Ok(Outcome::Slow(Slow { id: request.id.map(str::to_owned), method: method.name, work }));

@@ -295,7 +295,10 @@ fn begin(
             out.append(&mut result?);
             Ok(())
         });
-        traffic.answered(1, dispatch::is_fault(failed).into(), Mono::now().since(start));
+        let refused = failed == Some(ErrorKind::AuthFailed);
+        // Such an answer may have waited on purpose.
+        let took = if refused { Duration::ZERO } else { Mono::now().since(start) };
+        traffic.answered(1, dispatch::is_fault(failed).into(), took);
         if id.is_some() {
             // A closed socket wants no answer any more.
             let _ = done.send(out);

@@ -1,5 +1,7 @@
 //! Addresses that clients are given. The host is the one by which this client reached us.
 
+use std::net::IpAddr;
+
 use url::form_urlencoded::byte_serialize;
 
 use super::session::Call;
@@ -15,6 +17,8 @@ pub struct Reached {
     pub port: u16,
     /// The client runs on this box.
     pub near: bool,
+    /// Where it is.
+    pub peer: IpAddr,
 }
 
 impl Call {

@@ -1,7 +1,9 @@
 //! A token that does not hold logs nobody in.
 
+use std::time::{Duration, Instant};
+
 use crate::common::bystander::{Bystander, SECRET, check_error, start};
-use crate::common::{token, wait_for};
+use crate::common::{http, token, wait_for};
 use serde_json::{Value, json};
 
 const MIB: usize = 1 << 20;
@@ -78,4 +80,31 @@ fn tokens_that_do_not_hold_are_refused() {
         client.call("get_camera_list", Value::Null).err().map(|e| assert_eq!(e.code, -32001))
     });
     client.assert_alive();
+}
+
+#[test]
+fn whoever_keeps_failing_waits_longer_and_longer_and_a_good_token_never() {
+    let testbox = start();
+    let mut bad = testbox.connect();
+    let slow = Duration::from_millis(300);
+    let failures = (1..200).find(|_| {
+        let begun = Instant::now();
+        assert_eq!(bad.refused("authenticate", json!({ "auth_token": "guess" })).code, -32001);
+        begun.elapsed() >= slow
+    });
+    assert!(failures.is_some_and(|n| n > 50), "{failures:?} failures before an answer took {slow:?}");
+    // The same over HTTP, from the same address.
+    let link = testbox.http("/files/snapshots/x.jpg");
+    let begun = Instant::now();
+    assert_eq!(http::get(&link, &[("Authorization", "Bearer guess")]).status, 401);
+    assert!(begun.elapsed() >= slow);
+    // Its other answers do not wait for a failed one, and neither does a good token from there.
+    bad.send(
+        &json!({ "jsonrpc": "2.0", "id": 1, "method": "authenticate", "params": { "auth_token": "x" } })
+            .to_string(),
+    );
+    bad.send(&json!({ "jsonrpc": "2.0", "id": 2, "method": "ping" }).to_string());
+    assert_eq!(bad.reply()["id"], 2);
+    assert_eq!(bad.reply()["id"], 1);
+    testbox.login("viewer").ok("get_camera_list", Value::Null);
 }
