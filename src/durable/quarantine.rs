@@ -1,7 +1,8 @@
 //! `quarantine/`: what cannot be used any more and is not ours to throw away.
 
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::sync_dir;
@@ -44,13 +45,23 @@ impl Quarantine {
 
     /// Copies the end of a file, from `offset` on, to where it can still be looked at.
     pub fn take_tail(&self, file: &Path, offset: u64, name: &str, reason: &str) -> io::Result<()> {
+        self.copy(file, offset..u64::MAX, name, &format!("{reason}; cut off at byte {offset}"))
+    }
+
+    /// Copies a part of a file that is about to be overwritten in its place.
+    pub fn take_part(&self, file: &Path, part: Range<u64>, name: &str, reason: &str) -> io::Result<()> {
+        let reason = format!("{reason}; bytes {} to {} of the file", part.start, part.end);
+        self.copy(file, part, name, &reason)
+    }
+
+    fn copy(&self, file: &Path, part: Range<u64>, name: &str, reason: &str) -> io::Result<()> {
         let mut source = File::open(file)?;
-        source.seek(SeekFrom::Start(offset))?;
+        source.seek(SeekFrom::Start(part.start))?;
         let target = self.free_place(name)?;
         let mut out = File::create_new(&target)?;
-        io::copy(&mut source, &mut out)?;
+        io::copy(&mut source.take(part.end.saturating_sub(part.start)), &mut out)?;
         out.sync_data()?;
-        write_reason(&target, &format!("{reason}; cut off at byte {offset}"))?;
+        write_reason(&target, reason)?;
         sync_dir(&self.dir)
     }
 

@@ -48,7 +48,8 @@ pub(super) fn begin(index: &Index, fragment: u64) -> i64 {
     let mut entries = index.entries();
     let mut number = 0;
     while let Some(e) = entries.next() {
-        if number == fragment {
+        // Bridged damage has no time of its own.
+        if number >= fragment && !e.trafs.is_empty() {
             let after = e.split.map_or(0, |s| s.after);
             let times = e.trafs.iter().map(|t| {
                 let ticks = if t.track == lead { t.base.saturating_add(after) } else { t.base };

@@ -32,6 +32,8 @@ pub enum GapCause {
     DiskGone,
     /// The disk failed to read or write.
     IoError,
+    /// A part of its file was damaged.
+    FileDamaged,
     /// The wall clock was set.
     ClockStep,
     /// Nobody said.
@@ -40,7 +42,7 @@ pub enum GapCause {
 
 impl GapCause {
     /// Every cause once.
-    pub const ALL: [GapCause; 14] = [
+    pub const ALL: [GapCause; 15] = [
         GapCause::CameraSilent,
         GapCause::CameraDisconnected,
         GapCause::CameraRefused,
@@ -53,6 +55,7 @@ impl GapCause {
         GapCause::DiskReadOnly,
         GapCause::DiskGone,
         GapCause::IoError,
+        GapCause::FileDamaged,
         GapCause::ClockStep,
         GapCause::Unknown,
     ];
@@ -83,6 +86,7 @@ impl GapCause {
             GapCause::DiskReadOnly => "disk_read_only",
             GapCause::DiskGone => "disk_gone",
             GapCause::IoError => "io_error",
+            GapCause::FileDamaged => "file_damaged",
             GapCause::ClockStep => "clock_step",
             GapCause::Unknown => "unknown",
         }

@@ -1,13 +1,14 @@
 //! How a recording ends, and how it goes over into the next.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 use std::time::Duration;
 
 use super::card::Facts;
 use super::cause::{EndReason, GapCause};
 use super::files::Files;
 use super::folder;
-use super::mp4::Header;
+use super::mp4::{Header, Scan};
 use super::session::Session;
 use super::shared::{Recorder, recording_name};
 use super::view::Finished;
@@ -130,6 +131,10 @@ impl Session {
             for name in strangers {
                 let file = dir.join(name);
                 let empty = fs::metadata(&file).is_ok_and(|m| m.len() == 0);
+                if !empty && has_footage(&file) {
+                    // It came too late for this index; the next start enters it.
+                    continue;
+                }
                 let done = if empty {
                     fs::remove_file(&file)
                 } else {
@@ -239,4 +244,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Whether something of it can be played. When in doubt it can.
+fn has_footage(file: &Path) -> bool {
+    let mut scan = Scan::new();
+    let read = File::open(file).and_then(|file| scan.advance(&file, |_| {}));
+    read.is_err() || scan.fragments() > 0
 }

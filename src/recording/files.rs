@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::folder::{is_recorders_name, segment_files, sync_dir};
-use super::mp4::{Header, Scan};
+use super::mp4::{Header, Scan, goes_on};
 use crate::store::SegmentRow;
 
 /// The folder and the segments that may still grow.
@@ -179,7 +179,7 @@ impl Files {
     pub(super) fn seal_rest(&mut self) -> Vec<SegmentRow> {
         let mut rows = Vec::new();
         for open in self.open.drain(..) {
-            if let Err(error) = open.dir_path().and_then(|path| seal(&path, &open.scan)) {
+            if let Err(error) = open.dir_path().and_then(|path| seal_torn(&path, &open.scan)) {
                 tracing::warn!(%error, file = open.name, "a torn segment could not be ended");
             }
             rows.extend(open.row.map(|row| SegmentRow { closed: true, ..row }));
@@ -213,7 +213,7 @@ impl Open {
         let torn = followed && !closed;
         // MediaMTX closes a file on a full disk without taking half a part back.
         if torn || closed && self.scan.is_torn() {
-            seal(&self.dir_path()?, &self.scan)?;
+            seal_torn(&self.dir_path()?, &self.scan)?;
         }
         let grew = self.scan.fragments() > before;
         let written_ago = if grew { written_ago(&self.file) } else { Duration::ZERO };
@@ -264,12 +264,23 @@ impl Open {
     }
 }
 
+/// As [`seal`], but nothing is cut off that is more than an unfinished fragment: a file with damage in it
+/// waits for whoever brings folders in order, who can look at all of it.
+fn seal_torn(path: &Path, scan: &Scan) -> io::Result<()> {
+    if scan.is_torn() && (scan.damage().is_some() || goes_on(&File::open(path)?, scan)?) {
+        tracing::warn!("a segment is damaged; it is left as it is until the next start");
+        return Ok(());
+    }
+    seal(path, scan)
+}
+
 /// Ends a segment whose writer is gone: cut back to its last whole fragment, with its duration in
 /// the header, as the recorder would have left it.
 pub(super) fn seal(path: &Path, scan: &Scan) -> io::Result<()> {
     let Some(patch) = scan.duration_patch() else { return Ok(()) };
     let file = File::options().write(true).open(path)?;
-    if scan.is_torn() {
+    // The scan may be one over the sound part alone, which is not torn.
+    if file.metadata()?.len() > scan.end() {
         file.set_len(scan.end())?;
     }
     file.write_all_at(&patch.1, patch.0)?;
@@ -341,6 +352,24 @@ mod tests {
         scan.advance(&File::open(dir.path().join("1.mp4")).unwrap(), |_| {}).unwrap();
         assert!(!scan.is_torn());
         assert_eq!(scan.header().unwrap().duration_ms, 1000);
+    }
+
+    #[test]
+    fn damage_with_footage_behind_it_is_no_torn_end() {
+        let dir = tempfile::tempdir().unwrap();
+        for (n, hit) in [(1, 4), (2, 0)] {
+            let mut whole = build::segment(4, 0, 0);
+            build::close(&mut whole, 2000);
+            let second = whole.windows(4).enumerate().filter(|(_, w)| *w == b"moof").nth(1).unwrap().0 - 4;
+            // Its name, or its size.
+            whole[second + hit..second + hit + 4].fill(0x0f);
+            let path = dir.path().join(format!("{n}.mp4"));
+            fs::write(&path, &whole).unwrap();
+            let mut files = Files::new(dir.path().to_owned(), &[]);
+            files.look(Some(Duration::ZERO)).unwrap();
+            files.seal_rest();
+            assert!(fs::read(&path).unwrap() == whole, "{n} was cut");
+        }
     }
 
     #[test]

@@ -131,6 +131,17 @@ pub(super) fn quarantine_tail(places: &Places, file: &Path, offset: u64, reason:
     places.quarantine().take_tail(file, offset, &name, reason)
 }
 
+/// Copies a part of a file, from the first byte to before the second, likewise.
+pub(super) fn quarantine_part(
+    places: &Places,
+    file: &Path,
+    (from, to): (u64, u64),
+    reason: &str,
+) -> io::Result<()> {
+    let name = quarantine_name(&file.with_extension("damaged"));
+    places.quarantine().take_part(file, from..to, &name, reason)
+}
+
 /// `<recording>__<file>`
 pub(super) fn quarantine_name(file: &Path) -> String {
     let text = |p: Option<&OsStr>| p.unwrap_or_default().to_string_lossy().into_owned();

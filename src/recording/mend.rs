@@ -5,13 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::card::Facts;
 use super::cause::GapCause;
 use super::files::seal;
 use super::folder::{self, Contents, Places};
-use super::mp4::{Scan, last_sound_end};
+use super::mp4::{Hole, Scan, Sound, sound_parts};
 use crate::store::{GapRow, NoteRow, RecordingChange, RecordingRow, SegmentRow};
 
 /// This much of a file's end is looked into byte by byte. Everything before has been on the disk
@@ -38,8 +39,15 @@ pub(super) struct Mended {
 /// Brings a recording's folder in order. `at_us` = now, for the notes.
 pub(super) fn mend(places: &Places, known: &Facts, at_us: i64) -> io::Result<Mended> {
     let dir = places.recording(known.row.camera, &known.row.name);
-    let mut work =
-        Work { places, dir: &dir, notes: Vec::new(), header: None, frame_us: 33_333, moved: false };
+    let mut work = Work {
+        places,
+        dir: &dir,
+        notes: Vec::new(),
+        header: None,
+        frame_us: 33_333,
+        moved: false,
+        bridged: BTreeMap::new(),
+    };
     adopt(places, &known.row, &dir)?;
     let mut contents = match folder::contents(&dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Contents::default(),
@@ -57,6 +65,8 @@ pub(super) fn mend(places: &Places, known: &Facts, at_us: i64) -> io::Result<Men
     }
     facts.segments.sort_by_key(|s| s.number);
     facts.gaps.extend(gaps_before_new(known, &facts.segments));
+    let gaps = work.gaps_inside(&facts);
+    facts.gaps.extend(gaps);
     facts.sum();
     if let Some(first) = facts.segments.first() {
         facts.row.start_us = first.start_us;
@@ -82,6 +92,8 @@ struct Work<'a> {
     header: Option<Scan>,
     frame_us: u64,
     moved: bool,
+    /// Damaged stretches by file.
+    bridged: BTreeMap<String, Vec<Hole>>,
 }
 
 /// What became of a file.
@@ -159,8 +171,17 @@ impl Work<'_> {
                 Found::Foreign => foreign.push(name.clone()),
             }
         }
-        // In the order of their last write: names follow a clock that may have been set.
-        fresh.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        // Sessions of the recorder in the order of their first write that is left (names follow a clock
+        // that may have been set), and within a session as it counted.
+        let mut sessions: BTreeMap<[u8; 16], i64> = BTreeMap::new();
+        for (modified, _, scan) in &fresh {
+            let since = sessions.entry(session(scan).0).or_insert(*modified);
+            *since = (*since).min(*modified);
+        }
+        fresh.sort_by_key(|(_, name, scan)| {
+            let (stream, number) = session(scan);
+            (sessions.get(&stream).copied(), stream, number, *name)
+        });
         let first = known.segments.iter().map(|s| s.number).max().unwrap_or(0).saturating_add(1);
         for (number, (_, name, scan)) in (first..).zip(fresh) {
             facts.segments.push(row(number, name, &scan));
@@ -184,13 +205,13 @@ impl Work<'_> {
         let path = self.dir.join(name);
         let file = File::open(&path)?;
         let meta = file.metadata()?;
-        let (scan, damage) = last_sound_end(&file, meta.len().saturating_sub(SUSPECT))?;
+        let Sound { scan, holes, damage } = sound_parts(&file, meta.len().saturating_sub(SUSPECT))?;
         if scan.fragments() == 0 {
             // Without the recorder's mark and under a name that it does not give, it is somebody else's.
             if scan.header().is_none() && !folder::is_recorders_name(name) {
                 return Ok(Found::Foreign);
             }
-            let reason = match (meta.len(), scan.damage().or(damage)) {
+            let reason = match (meta.len(), damage) {
                 (0, _) => "the file is empty".to_owned(),
                 (_, Some(damage)) => damage.to_string(),
                 (_, None) => "it ends before its first whole fragment".to_owned(),
@@ -200,8 +221,9 @@ impl Work<'_> {
             self.moved = true;
             return Ok(Found::Quarantined);
         }
+        self.bridge(name, &path, holes)?;
         let cut = meta.len().saturating_sub(scan.end());
-        if let Some(damage) = scan.damage().or(damage) {
+        if let Some(damage) = damage {
             // Not merely torn: what follows may be worth a look one day.
             folder::quarantine_tail(self.places, &path, scan.end(), &damage.to_string())?;
             self.notes
@@ -209,11 +231,55 @@ impl Work<'_> {
         } else if cut > 0 {
             self.notes.push(format!("{cut} bytes of an unfinished fragment were cut off {name}"));
         }
-        if cut > 0 || scan.header().is_some_and(|h| h.duration_ms == 0) {
+        let unsealed = cut > 0 || scan.header().is_some_and(|h| h.duration_ms == 0);
+        if unsealed {
             seal(&path, &scan)?;
+        }
+        if unsealed || self.bridged.contains_key(name) {
+            // It tells when the footage was written, which an index made anew goes by.
+            let file = File::options().write(true).open(&path)?;
+            meta.modified().and_then(|modified| file.set_modified(modified))?;
         }
         let modified = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
         Ok(Found::Footage(Box::new(scan), modified))
+    }
+
+    /// Makes players pass over damage that sound fragments follow; what stood there is kept.
+    fn bridge(&mut self, name: &str, path: &Path, holes: Vec<Hole>) -> io::Result<()> {
+        for hole in &holes {
+            let (size, why) = (hole.to.saturating_sub(hole.from), hole.why);
+            folder::quarantine_part(self.places, path, (hole.from, hole.to), &why.to_string())?;
+            self.notes.push(format!("{size} damaged bytes inside of {name} are in quarantine: {why}"));
+        }
+        if holes.is_empty() {
+            return Ok(());
+        }
+        let file = File::options().write(true).open(path)?;
+        for hole in &holes {
+            file.write_all_at(&hole.head(), hole.from)?;
+        }
+        file.sync_data()?;
+        self.bridged.insert(name.to_owned(), holes);
+        Ok(())
+    }
+
+    /// What bridged damage is to whoever looks for footage.
+    fn gaps_inside(&self, facts: &Facts) -> Vec<GapRow> {
+        let mut gaps = Vec::new();
+        for segment in &facts.segments {
+            for hole in self.bridged.get(&segment.file).into_iter().flatten() {
+                let start_us = segment.start_us.saturating_add_unsigned(hole.from_us);
+                if hole.to_us > hole.from_us && !facts.gaps.iter().any(|g| g.start_us == start_us) {
+                    gaps.push(GapRow {
+                        number: segment.number,
+                        start_us,
+                        duration_us: hole.to_us - hole.from_us,
+                        cause: GapCause::FileDamaged.text().into(),
+                    });
+                }
+            }
+        }
+        gaps
     }
 
     fn notes(&self, at_us: i64) -> Vec<NoteRow> {
@@ -223,6 +289,11 @@ impl Work<'_> {
         }
         details.into_iter().map(|detail| NoteRow { at_us, kind: "recovered".into(), detail }).collect()
     }
+}
+
+fn session(scan: &Scan) -> ([u8; 16], u64) {
+    let mark = scan.header().expect("only files with fragments get here").mtxi;
+    (mark.stream, mark.number)
 }
 
 fn row(number: u32, file: &str, scan: &Scan) -> SegmentRow {

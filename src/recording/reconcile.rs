@@ -4,9 +4,12 @@
 //! that run, and folders made since, are not touched. What it repairs it repairs for good: a second
 //! start finds nothing to do.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +19,8 @@ use super::card_reader;
 use super::folder::{Places, disk_error};
 use super::mend::{Mended, difference, mend};
 use super::shared::{Shared, Slot};
-use crate::base::{Error, Mono, RecordingName, Result};
-use crate::store::{RecordingChange, Settle, WholeRecording};
+use crate::base::{CameraId, Error, Mono, RecordingName, Result};
+use crate::store::{RecordingChange, Settle, Store, WholeRecording};
 
 /// Recordings read at a time: reading their rows keeps others waiting for about a millisecond.
 const STEP: usize = 16;
@@ -27,6 +30,8 @@ const STEP: usize = 16;
 const LANES: usize = 4;
 /// Rows written at a time, in one transaction of some milliseconds.
 const MAX_ROWS: usize = 500;
+/// A disk that fails is looked at every 500 ms.
+const NOTICED: Duration = Duration::from_secs(2);
 /// Names of foreign files that the log gets to see.
 const MAX_NAMES: usize = 8;
 
@@ -125,14 +130,19 @@ async fn work_off(shared: &Arc<Shared>, work: Worklist, tally: &mut Tally) -> Re
     let folders = work.folders.into_iter().map(|(camera, name)| (Some(camera), name));
     let items: Vec<_> = folders.chain(work.without.into_iter().map(|name| (None, name))).collect();
     let (total, merging) = (items.len(), work.merging);
+    let newest = Arc::new(newest(&items));
     let mut batch = Batch::default();
     let mut done = 0;
     let mut steps = items.chunks(STEP).peekable();
     while let Some(step) = steps.peek().copied() {
         // Of a disk that is away nothing may be concluded.
         fit(shared).await;
-        let names = step.iter().map(|(_, name)| name.clone()).collect();
-        let known = shared.options.store.whole_recordings(names).await?;
+        let names: Vec<_> = step.iter().map(|(_, name)| name.clone()).collect();
+        let read = |store: Store| {
+            let names = names.clone();
+            async move { store.whole_recordings(names).await }
+        };
+        let known = patiently(shared, read).await?;
         let mut looked = Vec::new();
         for ((camera, name), known) in step.iter().zip(known) {
             // A row without a folder says itself whose it is; one that is gone meanwhile says nothing.
@@ -143,7 +153,7 @@ async fn work_off(shared: &Arc<Shared>, work: Worklist, tally: &mut Tally) -> Re
                 looked.push(((camera, name.clone()), known));
             }
         }
-        let found = look(shared, looked, merging).await?;
+        let found = look(shared, looked, merging, &newest).await?;
         if shared.hold.borrow().is_some() {
             continue;
         }
@@ -174,14 +184,18 @@ async fn look(
     shared: &Arc<Shared>,
     mut all: Vec<(Folder, Option<WholeRecording>)>,
     merging: bool,
+    newest: &Arc<BTreeSet<RecordingName>>,
 ) -> Result<Vec<Result<Found>>> {
     let (now_us, share) = (shared.options.clock.wall_us(), all.len().div_ceil(LANES).max(1));
     let mut lanes = Vec::with_capacity(LANES);
     while !all.is_empty() {
         let lane = all.split_off(all.len().saturating_sub(share));
-        let places = shared.places.clone();
+        let (places, newest) = (shared.places.clone(), newest.clone());
         lanes.push(tokio::task::spawn_blocking(move || {
-            let look = |(folder, known)| look_at(&places, &folder, known, merging, now_us);
+            let look = |(folder, known): (Folder, _)| {
+                let how = How { merging, newest: newest.contains(&folder.1), now_us };
+                look_at(&places, &folder, known, how)
+            };
             lane.into_iter().map(look).collect::<Vec<_>>()
         }));
     }
@@ -190,6 +204,36 @@ async fn look(
         found.extend(lane.await.map_err(Error::internal)?);
     }
     Ok(found)
+}
+
+/// Of each camera the two newest, one of which ran last. Their cards are read: one that says that a
+/// recording still runs which has ended would be believed by a start that has lost its index.
+fn newest(items: &[(Option<CameraId>, RecordingName)]) -> BTreeSet<RecordingName> {
+    let mut cameras: BTreeMap<CameraId, Vec<&RecordingName>> = BTreeMap::new();
+    for (camera, name) in items {
+        if let Some(camera) = camera {
+            cameras.entry(*camera).or_default().push(name);
+        }
+    }
+    // Folders come in the order of their names.
+    cameras.into_values().flat_map(|names| names.into_iter().rev().take(2).cloned()).collect()
+}
+
+/// Does something with the database; once more when the disk was taken away meanwhile and is back.
+async fn patiently<T, F: Future<Output = Result<T>>>(shared: &Shared, job: impl Fn(Store) -> F) -> Result<T> {
+    loop {
+        match job(shared.options.store.clone()).await {
+            Err(_) if held(shared).await => fit(shared).await,
+            other => return other,
+        }
+    }
+}
+
+/// Whether the disk is held, or is within the time in which a fault of it is noticed.
+async fn held(shared: &Shared) -> bool {
+    let mut hold = shared.hold.subscribe();
+    let noticed = hold.wait_for(Option::is_some);
+    tokio::time::timeout(NOTICED, noticed).await.is_ok_and(|held| held.is_ok())
 }
 
 /// Waits until the disk is fit to be looked at.
@@ -232,7 +276,14 @@ impl Batch {
     async fn write(&mut self, shared: &Shared) -> Result<()> {
         self.rows = 0;
         let all = std::mem::take(&mut self.all);
-        if all.is_empty() { Ok(()) } else { shared.options.store.settle(all).await }
+        if all.is_empty() {
+            return Ok(());
+        }
+        let write = |store: Store| {
+            let all = all.clone();
+            async move { store.settle(all).await }
+        };
+        patiently(shared, write).await
     }
 }
 
@@ -243,17 +294,26 @@ struct Found {
     foreign: Vec<String>,
 }
 
+/// How to look at a recording.
+#[derive(Clone, Copy)]
+struct How {
+    /// The index is an older copy.
+    merging: bool,
+    /// It is one of its camera's newest.
+    newest: bool,
+    now_us: i64,
+}
+
 /// One recording: what the index is to say of it. Blocks.
 fn look_at(
     places: &Places,
     (camera, name): &Folder,
     known: Option<WholeRecording>,
-    merging: bool,
-    now_us: i64,
+    how: How,
 ) -> Result<Found> {
     let dir = places.recording(*camera, name);
     let Some(known) = known.map(Facts::from) else {
-        let found = adopt::ended(places, &(*camera, name.clone()), now_us).map_err(disk_error)?;
+        let found = adopt::ended(places, &(*camera, name.clone()), how.now_us).map_err(disk_error)?;
         let Some(facts) = found else { return Ok(Found::default()) };
         let lost = facts.segments.iter().filter(|s| s.lost).count();
         let nothing = Facts::new(facts.row.clone());
@@ -262,34 +322,45 @@ fn look_at(
         return Ok(Found { settle, lost, foreign: Vec::new() });
     };
     let id = known.row.id;
-    if merging && dir.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+    if how.merging && is_gone(&dir) {
         // Deleted since the copy was made.
         return Ok(Found { settle: Some(Settle::Forget(id)), ..Found::default() });
     }
-    let newest = if merging { newer(places, &known).map_err(disk_error)? } else { known.clone() };
-    let Mended { facts, foreign, .. } = mend(places, &newest, now_us).map_err(disk_error)?;
-    let Some(change) = difference(&known, &facts) else {
-        return Ok(Found { foreign, ..Found::default() });
+    let card = match how.merging || how.newest {
+        true => card_reader::read(&dir, *camera, name).map_err(disk_error)?,
+        false => None,
     };
+    // Whatever else it says: what has ended never runs again.
+    let outdated = card.as_ref().is_some_and(|c| c.row.wanted) && !known.row.wanted;
+    let newest = match card {
+        Some(card) if how.merging && !outdated => with_id(card, id),
+        _ => known.clone(),
+    };
+    let Mended { facts, foreign, .. } = mend(places, &newest, how.now_us).map_err(disk_error)?;
+    let change = difference(&known, &facts);
+    if change.is_none() && !outdated {
+        return Ok(Found { foreign, ..Found::default() });
+    }
     if !places.recordings().is_dir() {
         // Not one recording's files are gone but the disk.
         return Err(disk_error(io::Error::from(io::ErrorKind::NotFound)));
     }
     let was_lost = known.segments.iter().filter(|s| s.lost).count();
     let lost = facts.segments.iter().filter(|s| s.lost).count().saturating_sub(was_lost);
-    if facts != newest && dir.is_dir() {
+    if (outdated || facts != newest) && dir.is_dir() {
         facts.write(&dir).map_err(disk_error)?;
     }
-    Ok(Found { settle: Some(Settle::Change(id, change)), lost, foreign })
+    Ok(Found { settle: change.map(|change| Settle::Change(id, change)), lost, foreign })
 }
 
-/// What the card says where the index is an older copy.
-pub(super) fn newer(places: &Places, known: &Facts) -> io::Result<Facts> {
-    let row = &known.row;
-    let dir = places.recording(row.camera, &row.name);
-    let Some(mut card) = card_reader::read(&dir, row.camera, &row.name)? else { return Ok(known.clone()) };
-    card.row.id = row.id;
-    Ok(card)
+fn with_id(mut card: Facts, id: i64) -> Facts {
+    card.row.id = id;
+    card
+}
+
+/// Whether nothing stands there, not even a link.
+pub(super) fn is_gone(dir: &Path) -> bool {
+    dir.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
 }
 
 /// Finishes deletions that a crash interrupted; their rows went when the program started.
@@ -309,3 +380,6 @@ impl Shared {
         self.slots().values().any(|s| matches!(s, Slot::Active(a) if a.view.name == *name))
     }
 }
+
+#[cfg(test)]
+mod tests;

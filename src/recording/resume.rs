@@ -1,6 +1,6 @@
 //! The intents of before the start, and what becomes of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::Recordings;
 use super::adopt::{self, Folder};
 use super::card::Facts;
+use super::card_reader;
 use super::catalogue::trash;
 use super::cause::EndReason;
 use super::files::Files;
@@ -40,12 +41,10 @@ impl Recordings {
         }
         let merging = store.merging().await?;
         let (folders, foreign) = self.blocking(|places| adopt::folders(&places)).await?;
-        if merging {
-            self.take_cards().await?;
-        }
+        self.take_cards(merging).await?;
         let known: BTreeSet<RecordingName> =
             store.recording_names().await?.iter().filter_map(|n| n.parse().ok()).collect();
-        self.enter_running(&folders, &known).await?;
+        self.enter_running(&folders, &known, merging).await?;
         let mut intents = Vec::new();
         let mut seen = BTreeSet::new();
         for row in store.wanted_recordings().await? {
@@ -64,39 +63,65 @@ impl Recordings {
         Ok(intents)
     }
 
-    /// Recordings of an older copy of the index that were running then: their cards know better.
-    async fn take_cards(&self) -> Result<()> {
+    /// The cards of recordings that are wanted as far as the index knows. One that says that it has ended
+    /// is right: a database that was put back, by us or by hand, is older than the stop. Where the index
+    /// is a copy of ours the card is newer in everything, and what has no folder any more was deleted.
+    async fn take_cards(&self, merging: bool) -> Result<()> {
         let store = &self.shared.options.store;
         let names = store.wanted_recordings().await?.into_iter().map(|r| r.name).collect();
         for known in store.whole_recordings(names).await?.into_iter().flatten() {
             let (id, known) = (known.row.id, Facts::from(known));
-            let change = self.blocking(move |places| {
-                reconcile::newer(&places, &known).map(|newer| difference(&known, &newer))
+            let settle = self.blocking(move |places| {
+                let row = &known.row;
+                let dir = places.recording(row.camera, &row.name);
+                if merging && reconcile::is_gone(&dir) {
+                    return Ok(Some(Settle::Forget(id)));
+                }
+                let card = card_reader::read(&dir, row.camera, &row.name)?;
+                Ok(card.and_then(|card| {
+                    let newer = newer(&known, card, merging)?;
+                    difference(&known, &newer).map(|change| Settle::Change(id, change))
+                }))
             });
-            if let Some(change) = change.await? {
-                store.settle(vec![Settle::Change(id, change)]).await?;
+            if let Some(settle) = settle.await? {
+                store.settle(vec![settle]).await?;
             }
         }
         Ok(())
     }
 
-    /// Enters the recordings that were running and that the index does not know.
-    async fn enter_running(&self, folders: &[Folder], known: &BTreeSet<RecordingName>) -> Result<()> {
+    /// Enters the recordings that were running and that the index does not know. Of an index that is
+    /// neither new nor a copy they are only believed where nothing speaks against them: somebody may have
+    /// put a folder here that was copied while it grew, and a camera must not begin to record by that.
+    async fn enter_running(
+        &self,
+        folders: &[Folder],
+        known: &BTreeSet<RecordingName>,
+        merging: bool,
+    ) -> Result<()> {
         let store = &self.shared.options.store;
         let unknown: Vec<Folder> = folders.iter().filter(|f| !known.contains(&f.1)).cloned().collect();
         if unknown.is_empty() {
             return Ok(());
         }
         let busy: BTreeSet<_> = store.wanted_recordings().await?.iter().map(|r| r.camera).collect();
+        let cameras = store.cameras().await?;
+        let newest = if merging { BTreeMap::new() } else { store.newest_requests().await? };
+        let mut settle = Vec::new();
         for facts in self.blocking(move |places| adopt::running(&places, &unknown)).await? {
-            if busy.contains(&facts.row.camera) {
+            let row = &facts.row;
+            let others =
+                cameras.iter().any(|c| c.id == row.camera && !c.is_unknown() && c.identity != row.identity);
+            let older = newest.get(&row.camera).is_some_and(|known| *known > row.requested_us);
+            if busy.contains(&row.camera) || others || older {
                 continue;
             }
-            tracing::warn!(name = %facts.row.name, "a running recording was entered again from its card");
-            let change = difference(&Facts::new(facts.row.clone()), &facts).unwrap_or_default();
-            store.settle(vec![Settle::Adopt(Box::new(facts.row), change)]).await?;
+            tracing::warn!(name = %row.name, "a running recording was entered again from its card");
+            let change = difference(&Facts::new(row.clone()), &facts).unwrap_or_default();
+            settle.push(Settle::Adopt(Box::new(facts.row), change));
         }
-        Ok(())
+        // All or none: with the first one entered the index is no new one any more.
+        if settle.is_empty() { Ok(()) } else { store.settle(settle).await }
     }
 
     pub(super) fn work(&self) -> MutexGuard<'_, Option<Worklist>> {
@@ -197,3 +222,23 @@ impl Recordings {
         notices.send(Fact::RecordingStopped { camera, name, reason: reason.text(), duration_ms });
     }
 }
+
+/// What the card knows better than the index of a recording that is wanted there.
+fn newer(known: &Facts, card: Facts, merging: bool) -> Option<Facts> {
+    if merging {
+        let mut newer = card;
+        newer.row.id = known.row.id;
+        return Some(newer);
+    }
+    if card.row.wanted {
+        return None;
+    }
+    let mut newer = known.clone();
+    newer.row.wanted = false;
+    newer.row.ended = card.row.ended;
+    newer.row.end_us = card.row.end_us.or(known.end_us());
+    Some(newer)
+}
+
+#[cfg(test)]
+mod tests;

@@ -319,7 +319,8 @@ impl Watch {
 
 fn rank(cause: GapCause) -> u8 {
     match cause {
-        GapCause::Unknown => 0,
+        // Of the second: found by whoever reads the files.
+        GapCause::Unknown | GapCause::FileDamaged => 0,
         GapCause::RecorderReopened => 1,
         GapCause::EncoderExited => 2,
         GapCause::ClockStep => 3,

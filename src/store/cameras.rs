@@ -20,6 +20,11 @@ pub struct CameraRow {
 }
 
 impl CameraRow {
+    /// Whether only its number is known.
+    pub fn is_unknown(&self) -> bool {
+        self.identity.is_empty() || self.identity.starts_with(UNKNOWN)
+    }
+
     pub(super) const SELECT: &str = "SELECT number, identity, name, strip_audio FROM cameras ORDER BY number";
 
     pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Self> {

@@ -1,5 +1,7 @@
 //! The index of recordings.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Store;
@@ -161,6 +163,13 @@ impl Store {
     /// The name of every recording.
     pub async fn recording_names(&self) -> Result<Vec<String>> {
         self.read(|c| rows(c, "SELECT name FROM recordings", [], |r| r.get(0))).await
+    }
+
+    /// When each camera's newest recording was asked for.
+    pub async fn newest_requests(&self) -> Result<BTreeMap<CameraId, i64>> {
+        let sql = "SELECT camera, max(requested_us) FROM recordings GROUP BY camera";
+        let all = self.read(|c| rows(c, sql, [], |r| Ok((CameraId(r.get(0)?), r.get(1)?)))).await?;
+        Ok(all.into_iter().collect())
     }
 
     /// The recordings whose intent still stands.

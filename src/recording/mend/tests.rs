@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::base::CameraId;
 use crate::recording::card_reader;
@@ -64,7 +66,7 @@ fn torn_files_are_cut_and_hopeless_ones_put_away() {
 }
 
 #[test]
-fn damage_in_the_middle_keeps_what_follows_in_quarantine() {
+fn damage_in_the_middle_costs_only_what_it_hit_and_is_told_with_its_time() {
     let mut bytes = build::segment(6, 0, START);
     let mut scan = Scan::new();
     let mut ends = Vec::new();
@@ -72,7 +74,25 @@ fn damage_in_the_middle_keeps_what_follows_in_quarantine() {
     bytes[ends[2]..ends[2] + 64].fill(0);
     let (data, places, known) = folder_with(&[("1.mp4", bytes.clone())]);
     let facts = mended(&places, &known);
-    assert_eq!(facts.segments[0].duration_us, 1_500_000);
+    let segment = &facts.segments[0];
+    assert_eq!((segment.duration_us, segment.size), (3_000_000, bytes.len() as u64));
+    let [gap] = &facts.gaps[..] else { panic!("{:?}", facts.gaps) };
+    assert_eq!((gap.start_us, gap.duration_us), (START + 1_500_000, 500_000));
+    assert_eq!((gap.number, gap.cause.as_str()), (1, "file_damaged"));
+    let kept = fs::read(data.path().join("quarantine/camera0_r__1.damaged")).unwrap();
+    assert!(kept == bytes[ends[2]..ends[3]]);
+}
+
+#[test]
+fn damage_that_nothing_sound_follows_is_kept_in_quarantine() {
+    let mut bytes = build::segment(4, 0, START);
+    let mut scan = Scan::new();
+    let mut ends = Vec::new();
+    scan.advance(&bytes[..], |f| ends.push((f.offset + f.size) as usize)).unwrap();
+    bytes[ends[2]..].fill(7);
+    let (data, places, known) = folder_with(&[("1.mp4", bytes.clone())]);
+    let facts = mended(&places, &known);
+    assert_eq!((facts.segments[0].duration_us, facts.gaps.len()), (1_500_000, 0));
     let tail = data.path().join("quarantine/camera0_r__1.tail");
     assert_eq!(fs::metadata(tail).unwrap().len() as usize, bytes.len() - ends[2]);
 }
@@ -164,4 +184,94 @@ fn thousands_of_empty_files_make_few_notes() {
     let facts = mended(&places, &known);
     assert_eq!(facts.notes.len(), MAX_NOTES + 1);
     assert_eq!(fs::read_dir(data.path().join("quarantine")).unwrap().count(), 120);
+}
+
+/// What happens to a file, by someone or something.
+#[derive(Clone, Debug)]
+enum Harm {
+    Cut(usize),
+    Empty,
+    Remove,
+    Fill(usize, usize, u8),
+    Append(usize),
+    Folder,
+    Copy,
+}
+
+fn harms() -> impl Strategy<Value = Vec<(usize, Harm)>> {
+    let harm = prop_oneof![
+        4 => (0usize..4000).prop_map(Harm::Cut),
+        1 => Just(Harm::Empty),
+        1 => Just(Harm::Remove),
+        6 => (0usize..4000, 1usize..120, any::<u8>()).prop_map(|(at, n, value)| Harm::Fill(at, n, value)),
+        2 => (1usize..300).prop_map(Harm::Append),
+        1 => Just(Harm::Folder),
+        1 => Just(Harm::Copy),
+    ];
+    proptest::collection::vec((0usize..3, harm), 0..7)
+}
+
+impl Harm {
+    fn strike(&self, path: &Path, n: usize) {
+        let Ok(mut bytes) = fs::read(path) else { return };
+        match self {
+            Harm::Cut(at) => bytes.truncate(*at),
+            Harm::Empty => bytes.clear(),
+            Harm::Fill(at, length, value) => {
+                let at = at % bytes.len().max(1);
+                let end = (at + length).min(bytes.len());
+                bytes[at..end].fill(*value);
+            }
+            Harm::Append(length) => bytes.extend(vec![0x77; *length]),
+            Harm::Remove => return fs::remove_file(path).unwrap(),
+            Harm::Folder => {
+                fs::remove_file(path).unwrap();
+                return fs::create_dir(path).unwrap();
+            }
+            Harm::Copy => return fs::write(path.with_file_name(name(10 + n as u32)), bytes).unwrap(),
+        }
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn whatever_happens_to_files_is_settled_once_and_costs_no_whole_fragment(
+        harms in harms(), known_before: bool, open: bool,
+    ) {
+        let files: Vec<(String, Vec<u8>)> =
+            (0..3).map(|n| (name(n), closed(4, u64::from(n), START + i64::from(n) * 2_000_000))).collect();
+        let given: Vec<(&str, Vec<u8>)> = files.iter().map(|(n, b)| (n.as_str(), b.clone())).collect();
+        let (_data, places, mut known) = folder_with(&given);
+        if known_before {
+            known = mended(&places, &known);
+            if open {
+                known.segments[2].closed = false;
+            }
+        }
+        let dir = places.recording(CameraId(0), &known.row.name);
+        for (n, (file, harm)) in harms.iter().enumerate() {
+            harm.strike(&dir.join(&files[*file].0), n);
+        }
+        let struck: Vec<Option<Vec<u8>>> = files.iter().map(|(n, _)| fs::read(dir.join(n)).ok()).collect();
+        let facts = mended(&places, &known);
+        for ((name, whole), struck) in files.iter().zip(struck) {
+            let Some(struck) = struck else { continue };
+            let mut places = Vec::new();
+            let mut scan = Scan::new();
+            scan.advance(&whole[..], |f| places.push(f.offset as usize..(f.offset + f.size) as usize)).unwrap();
+            let header = places[0].start;
+            if struck.get(..header) != Some(&whole[..header]) {
+                continue;
+            }
+            let left: Vec<_> = places.into_iter().filter(|p| struck.get(p.clone()) == Some(&whole[p.clone()])).collect();
+            let now = fs::read(dir.join(name)).unwrap_or_default();
+            for place in &left {
+                prop_assert!(now.get(place.clone()) == Some(&whole[place.clone()]), "{name}: {place:?} is gone");
+            }
+            let row = facts.segments.iter().find(|s| s.file == *name);
+            prop_assert!(left.is_empty() || row.is_some_and(|r| !r.lost && r.size as usize >= left[left.len() - 1].end));
+        }
+    }
 }

@@ -21,6 +21,8 @@ pub struct IndexBuilder {
     count: u64,
     bases: [u64; MAX_TRAFS],
     ends: [u64; MAX_TRAFS],
+    /// Where the last fragment ended; 0 before the first.
+    at: u64,
     refused: Option<Damage>,
 }
 
@@ -74,6 +76,15 @@ impl IndexBuilder {
             leads |= track == lead;
             entry.trafs.push(Traf { track, base, base_at });
         }
+        // What lies between fragments is an entry of its own, without a track.
+        let before = if self.at == 0 { header.len } else { self.at };
+        if entry.offset > before {
+            self.count += 1;
+            for n in [entry.offset - before, 0, 8] {
+                number(&mut self.entries, n);
+            }
+        }
+        self.at = entry.offset.saturating_add(entry.size);
         self.count += 1;
         if self.count > MAX_FRAGMENTS {
             return Err(Damage("more fragments than a segment of ours has"));

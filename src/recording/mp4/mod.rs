@@ -7,6 +7,7 @@
 mod boxes;
 mod fragment;
 mod header;
+mod holes;
 mod index;
 mod index_builder;
 mod joined;
@@ -16,12 +17,12 @@ mod verify;
 
 pub use fragment::Fragment;
 pub use header::{Header, Mtxi};
+pub use holes::{Hole, Sound, goes_on, sound_parts};
 pub use index::{Entries, Entry, Index, IndexedTrack, Traf, rescale_up};
 pub use index_builder::IndexBuilder;
 pub use joined::{Front, Reference, added, front_added, references};
 pub use scan::{ReadAt, Scan};
 pub use split::{Halves, SPLIT_MAX, Split};
-pub use verify::last_sound_end;
 
 /// What is wrong with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,11 +42,17 @@ impl ReadAt for [u8] {
     }
 }
 
+/// Smallest `free` box between fragments: a film writes a number into each entry of its index.
+pub(super) const LEAST_FREE: u64 = 16;
+/// Boxes of that kind in a row that are passed over.
+const MAX_FREE: usize = 64;
+
 /// How far a segment file is understood. [`Scan::advance`] again when it has grown.
 #[derive(Clone, Debug, Default)]
 pub struct Scan {
     header: Option<Header>,
     end: u64,
+    stands: u64,
     len: u64,
     media_us: u64,
     fragments: u64,
@@ -151,15 +157,27 @@ impl Scan {
     }
 
     fn read_fragment(&mut self, file: &(impl ReadAt + ?Sized)) -> Result<Option<Fragment>, Stop> {
-        let Next::Whole(moof) = self.next_box(file, self.end)? else { return Ok(None) };
+        let mut offset = self.end;
+        let mut passed = 0;
+        self.stands = offset;
+        let moof = loop {
+            let Next::Whole(head) = self.next_box(file, offset)? else { return Ok(None) };
+            if head.kind != *b"free" || head.size < LEAST_FREE || passed == MAX_FREE {
+                break head;
+            }
+            // Damage that was bridged.
+            offset += head.size;
+            passed += 1;
+            self.stands = offset;
+        };
         if moof.kind != *b"moof" || moof.size > MAX_MOOF {
             return Err(Damage("no fragment where one should start").into());
         }
-        let Next::Whole(mdat) = self.next_box(file, self.end + moof.size)? else { return Ok(None) };
+        let Next::Whole(mdat) = self.next_box(file, offset + moof.size)? else { return Ok(None) };
         if mdat.kind != *b"mdat" {
             return Err(Damage("a fragment without its data").into());
         }
-        self.load(file, self.end, moof.size)?;
+        self.load(file, offset, moof.size)?;
         let header = self.header.as_ref().expect("fragments are read after the header");
         let contents = contents(&self.buffer[moof.len..], header)?;
         let size = moof.size + mdat.size;
@@ -167,7 +185,7 @@ impl Scan {
             return Err(Damage("samples outside of their fragment").into());
         }
         Ok(Some(Fragment {
-            offset: self.end,
+            offset,
             size,
             start_us: contents.start_us,
             duration_us: contents.end_us.saturating_sub(contents.start_us),
@@ -175,6 +193,21 @@ impl Scan {
             frames: contents.frames,
             longest_us: contents.longest_us,
         }))
+    }
+
+    /// The fragment that starts at `offset`, if a whole one does.
+    pub(super) fn fragment_at(
+        file: &(impl ReadAt + ?Sized),
+        header: &Header,
+        offset: u64,
+    ) -> io::Result<Option<Fragment>> {
+        let mut scan =
+            Scan { header: Some(header.clone()), end: offset, len: file.size()?, ..Scan::default() };
+        match scan.read_fragment(file) {
+            Ok(found) => Ok(found.filter(|f| f.offset == offset)),
+            Err(Stop::Damage(_)) => Ok(None),
+            Err(Stop::Io(error)) => Err(error),
+        }
     }
 
     fn next_box(&self, file: &(impl ReadAt + ?Sized), offset: u64) -> Result<Next, Stop> {
@@ -212,6 +245,11 @@ impl Scan {
     /// Where the last whole fragment ends (or the header, or 0).
     pub fn end(&self) -> u64 {
         self.end
+    }
+
+    /// Where what comes next stands, after damage that was bridged.
+    pub(super) fn stands(&self) -> u64 {
+        self.stands.max(self.end)
     }
 
     /// Bytes in the file at the last look.
@@ -273,117 +311,4 @@ impl Scan {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::recording::mp4::{build, last_sound_end};
-    use proptest::prelude::*;
-
-    fn scan(bytes: &[u8]) -> (Scan, Vec<Fragment>) {
-        let mut scan = Scan::new();
-        let mut seen = Vec::new();
-        scan.advance(bytes, |f| seen.push(*f)).unwrap();
-        (scan, seen)
-    }
-
-    #[test]
-    fn a_segment_is_read_whole() {
-        let mut bytes = build::segment(4, 3, 1_700_000_000_123_456);
-        let (mut done, seen) = scan(&bytes);
-        let header = done.header().unwrap();
-        assert_eq!((header.codec.as_str(), header.width, header.height), ("h264", 1280, 720));
-        assert_eq!((header.mtxi.number, header.mtxi.start_us()), (3, 1_700_000_000_123_456));
-        assert_eq!(header.duration_ms, 0);
-        assert_eq!((done.media_us(), done.fragments(), done.is_torn()), (2_000_000, 4, false));
-        assert!(seen.iter().all(|f| f.keyframe && f.duration_us == 500_000 && f.frames == 15));
-        assert_eq!((seen[3].start_us, seen[3].longest_us), (1_500_000, (33_333, 1_500_000)));
-        build::close(&mut bytes, 2000);
-        assert_eq!(done.refresh_duration(&bytes[..]).unwrap(), 2000);
-        assert_eq!(scan(&bytes).0.header().unwrap().duration_ms, 2000);
-    }
-
-    #[test]
-    fn another_size_gives_another_sample_description() {
-        let one = build::header(1280, 720, 0, 0);
-        let other = build::header(640, 480, 0, 0);
-        let stsd = |b: &[u8]| scan(b).0.header().unwrap().stsd.clone();
-        assert_eq!(stsd(&one), stsd(&build::header(1280, 720, 5, 77)));
-        assert_ne!(stsd(&one), stsd(&other));
-    }
-
-    #[test]
-    fn a_page_of_zeros_inside_the_last_fragment_is_found() {
-        let bytes = build::segment(3, 0, 0);
-        let mut torn = bytes.clone();
-        let n = torn.len();
-        torn[n - 100..].fill(0);
-        let (whole, damage) = last_sound_end(&bytes[..], 0).unwrap();
-        assert_eq!((whole.end(), damage), (n as u64, None));
-        let (sound, damage) = last_sound_end(&torn[..], 0).unwrap();
-        assert!(damage.is_some());
-        assert_eq!((sound.fragments(), sound.media_us()), (2, 1_000_000));
-    }
-
-    #[test]
-    fn a_sample_count_without_samples_costs_nothing() {
-        let mut bytes = build::header(64, 64, 0, 0);
-        let mut tfhd = vec![0, 2, 0, 0x38, 0, 0, 0, 1];
-        tfhd.extend([0xff; 12]);
-        let trun = [0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 99];
-        let traf = [
-            build::mp4_box(b"tfhd", &tfhd),
-            build::mp4_box(b"tfdt", &[0; 8]),
-            build::mp4_box(b"trun", &trun),
-        ];
-        let moof = [build::mp4_box(b"mfhd", &[0; 8]), build::mp4_box(b"traf", &traf.concat())].concat();
-        bytes.extend(build::mp4_box(b"moof", &moof));
-        bytes.extend(build::mp4_box(b"mdat", &[]));
-        let (done, _) = scan(&bytes);
-        assert_eq!(done.damage(), Some(Damage("samples outside of their fragment")));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-            let (done, _) = scan(&bytes);
-            prop_assert!(done.end() <= done.file_size());
-        }
-
-        #[test]
-        fn a_changed_byte_is_survived(at in 0usize..4000, value: u8) {
-            let mut bytes = build::segment(4, 0, 0);
-            let at = at % bytes.len();
-            bytes[at] = value;
-            let (done, seen) = scan(&bytes);
-            prop_assert!(done.end() <= done.file_size());
-            prop_assert!(seen.len() <= 4);
-            let _ = last_sound_end(&bytes[..], 0).unwrap();
-        }
-
-        #[test]
-        fn a_cut_file_ends_with_its_last_whole_fragment(cut in 0usize..4000) {
-            let whole = build::segment(4, 0, 0);
-            let (_, all) = scan(&whole);
-            let cut = cut % (whole.len() + 1);
-            let (done, seen) = scan(&whole[..cut]);
-            prop_assert_eq!(done.damage(), None);
-            let expected = all.iter().filter(|f| f.offset + f.size <= cut as u64).count();
-            prop_assert_eq!(seen.len(), expected);
-        }
-
-        #[test]
-        fn growing_in_any_steps_gives_the_same(steps in proptest::collection::vec(1usize..700, 1..40)) {
-            let whole = build::segment(4, 0, 0);
-            let mut grown = Scan::new();
-            let mut seen = Vec::new();
-            let mut at = 0;
-            for step in steps {
-                at = (at + step).min(whole.len());
-                grown.advance(&whole[..at], |f| seen.push(*f)).unwrap();
-            }
-            grown.advance(&whole[..], |f| seen.push(*f)).unwrap();
-            let (once, all) = scan(&whole);
-            prop_assert_eq!(seen, all);
-            prop_assert_eq!(grown.end(), once.end());
-        }
-    }
-}
+mod tests;

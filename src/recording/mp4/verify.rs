@@ -12,21 +12,28 @@ use super::scan::ReadAt;
 use super::{Damage, Scan};
 
 /// Largest fragment looked into (MediaMTX's own bound is 50 MB).
-const MAX_FRAGMENT: u64 = 64 << 20;
+pub(super) const MAX_FRAGMENT: u64 = 64 << 20;
 
 /// A scan up to the end of the last fragment before which everything is sound, and what is wrong
-/// after it. Looks into every fragment that ends after `trusted`, reading each once.
-pub fn last_sound_end(file: &(impl ReadAt + ?Sized), trusted: u64) -> io::Result<(Scan, Option<Damage>)> {
+/// after it. Looks into every fragment that ends after `trusted`, reading each once; with `ends`, zeros
+/// at the end of a frame are damage.
+pub(super) fn last_sound_end(
+    file: &(impl ReadAt + ?Sized),
+    trusted: u64,
+    ends: bool,
+) -> io::Result<(Scan, Option<Damage>)> {
     let mut scan = Scan::new();
     let mut fragments = Vec::new();
-    scan.advance(file, |f| {
-        if f.offset + f.size > trusted {
-            fragments.push(*f);
-        }
-    })?;
+    scan.advance(file, |f| fragments.push(*f))?;
     let Some(header) = scan.header().cloned() else { return Ok((scan, None)) };
-    for fragment in &fragments {
-        if let Some(damage) = look_into(file, &header, fragment)? {
+    let strange = out_of_time(&fragments);
+    for (n, fragment) in fragments.iter().enumerate() {
+        let looked = match fragment.offset + fragment.size > trusted {
+            true => look_into(file, &header, fragment, ends)?,
+            false => None,
+        };
+        let strange = (strange == Some(n)).then_some(Damage("a fragment of another time"));
+        if let Some(damage) = looked.or(strange) {
             // Again, over the sound part only, so that every figure agrees with it.
             let mut sound = Scan::new();
             sound.advance(&Front { file, len: fragment.offset }, |_| {})?;
@@ -35,6 +42,52 @@ pub fn last_sound_end(file: &(impl ReadAt + ?Sized), trusted: u64) -> io::Result
     }
     Ok((scan, None))
 }
+
+/// Tracks of one file are never further apart.
+const SLACK_US: u64 = 60_000_000;
+/// A segment is not longer than a day.
+const LONGEST_US: u64 = 2 * 86_400 * 1_000_000;
+
+/// The first fragment whose times cannot be: before what is there already, or so far ahead that those
+/// behind it would be. Flipped bits in a time would make an hour of a second.
+fn out_of_time(all: &[Fragment]) -> Option<usize> {
+    let mut before = 0;
+    for (n, f) in all.iter().enumerate() {
+        let end = f.start_us.saturating_add(f.duration_us);
+        let ahead = end > before + SLACK_US;
+        let next = all.get(n + 1).map(|next| next.start_us.saturating_add(SLACK_US));
+        let lonely = ahead && next.is_some_and(|next| next < end);
+        if f.start_us.saturating_add(SLACK_US) < before || lonely || end > before + LONGEST_US {
+            return Some(n);
+        }
+        before = before.max(end);
+    }
+    None
+}
+
+/// Whether the camera fills its frames up with zeros, as some do: then those at the end of a frame say
+/// nothing. Such a camera does it from the first frame on; a power cut does it at the end of a file.
+pub(super) fn pads(file: &(impl ReadAt + ?Sized)) -> io::Result<bool> {
+    let mut scan = Scan::new();
+    let mut first = Vec::new();
+    scan.advance(&Front { file, len: PADDING }, |f| {
+        if first.len() < 2 {
+            first.push(*f);
+        }
+    })?;
+    let (Some(header), 2) = (scan.header(), first.len()) else { return Ok(false) };
+    for fragment in &first {
+        let (strict, lenient) =
+            (look_into(file, header, fragment, true)?, look_into(file, header, fragment, false)?);
+        if strict.is_none() || lenient.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The first two fragments stand in so much of a file, or it is a stream that nobody pads.
+const PADDING: u64 = 8 << 20;
 
 /// The front of a file.
 pub(super) struct Front<'a, F: ReadAt + ?Sized> {
@@ -53,20 +106,22 @@ impl<F: ReadAt + ?Sized> ReadAt for Front<'_, F> {
     }
 }
 
-fn look_into(
+/// `ends`: zeros at the end of a frame are damage.
+pub(super) fn look_into(
     file: &(impl ReadAt + ?Sized),
     header: &Header,
     fragment: &Fragment,
+    ends: bool,
 ) -> io::Result<Option<Damage>> {
     if fragment.size > MAX_FRAGMENT {
         return Ok(Some(Damage("a fragment larger than MediaMTX writes")));
     }
     let mut bytes = vec![0; usize::try_from(fragment.size).expect("64 MiB fit")];
     file.fill_at(&mut bytes, fragment.offset)?;
-    Ok(check(&bytes, header).err())
+    Ok(check(&bytes, header, ends).err())
 }
 
-fn check(bytes: &[u8], header: &Header) -> Result<(), Damage> {
+fn check(bytes: &[u8], header: &Header, ends: bool) -> Result<(), Damage> {
     let outside = Damage("samples outside of their fragment");
     let moof = Boxes::new(bytes).next().ok_or(Damage("no fragment"))??;
     runs(moof.body, header, |mut run| {
@@ -80,7 +135,7 @@ fn check(bytes: &[u8], header: &Header) -> Result<(), Damage> {
             if size == 0 {
                 return Err(Damage("an empty frame"));
             }
-            nal_units(bytes.get(at..end).ok_or(outside)?)?;
+            nal_units(bytes.get(at..end).ok_or(outside)?, ends)?;
             at = end;
         }
         Ok(())
@@ -88,7 +143,7 @@ fn check(bytes: &[u8], header: &Header) -> Result<(), Damage> {
 }
 
 /// `sample` is NAL units, each after its length, without a byte left over.
-fn nal_units(mut sample: &[u8]) -> Result<(), Damage> {
+fn nal_units(mut sample: &[u8], ends: bool) -> Result<(), Damage> {
     while !sample.is_empty() {
         let Some((length, rest)) = sample.split_first_chunk::<4>() else {
             return Err(Damage("a frame ends inside a length"));
@@ -100,7 +155,7 @@ fn nal_units(mut sample: &[u8]) -> Result<(), Damage> {
         let (unit, rest) = rest.split_at(length);
         // A NAL unit ends with a stop bit and never holds three zero bytes in a row, so zeros at its
         // end can only be a page that was never written.
-        if unit.len() >= 16 && unit[unit.len() - 16..].iter().all(|b| *b == 0) {
+        if ends && unit.len() >= 16 && unit[unit.len() - 16..].iter().all(|b| *b == 0) {
             return Err(Damage("a frame whose end never reached the disk"));
         }
         sample = rest;
