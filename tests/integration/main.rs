@@ -47,12 +47,14 @@ mod network_camera;
 
 // Operation and faults.
 mod damage_database;
+mod damage_files;
 mod diag;
 mod disk_faults;
 mod disk_unmounted;
 mod faults_children;
 mod faults_daemon;
 mod journald;
+mod many_segments;
 mod power_cut;
 mod power_cuts;
 mod reload;
