@@ -56,12 +56,18 @@ pub struct Sound {
 /// Finds every sound fragment of a file. Looks into those that end after byte `trusted`.
 pub fn sound_parts(file: &(impl ReadAt + ?Sized), trusted: u64) -> io::Result<Sound> {
     let mut holes: Vec<Hole> = Vec::new();
-    let (mut trusted, ends, size) = (trusted, !pads(file)?, file.size()?);
+    let (mut trusted, size) = (trusted, file.size()?);
+    // Asked when there is something to judge by it.
+    let (mut ends, mut asked) = (true, false);
     // Each round bridges what the one before it found.
     let mut round = 0;
     loop {
         let bridged = Bridged { file, holes: &holes };
         let (scan, found) = last_sound_end(&bridged, trusted, ends)?;
+        if found.is_some() && !std::mem::replace(&mut asked, true) && pads(file)? {
+            ends = false;
+            continue;
+        }
         let mut damage = scan.damage().or(found);
         let (from, from_us) = (scan.end(), scan.media_us());
         if from >= size || scan.header().is_none() {
