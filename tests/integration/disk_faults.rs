@@ -182,7 +182,8 @@ fn a_device_that_fails_to_write_pauses_the_recording_until_it_is_repaired() {
     disk.repair();
     disk.mount_again().unwrap();
     let cause = goes_on(&testbox, recording, at);
-    assert!(["disk_read_only", "io_error"].contains(&cause.as_str()), "{cause}");
+    // A loop device without room behind it says now one, now the other; the kernel hands both on.
+    assert!(["disk_read_only", "io_error", "disk_full"].contains(&cause.as_str()), "{cause}");
     drop(testbox);
 }
 
