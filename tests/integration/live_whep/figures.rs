@@ -54,6 +54,7 @@ fn figures_from_offer_to_first_keyframe() {
         assert!(player.play(PATIENCE, |s| s.pictures >= 60), "{:?}", player.seen);
         player
     };
+    // On a live camera each player comes just after a keyframe, the last one's: its wait is the longest.
     for (state, at_rest) in [("at rest", true), ("live", false)] {
         let other = (!at_rest).then(|| settled(&url));
         let (mut answers, mut pictures): (Vec<_>, Vec<_>) = (0..ROUNDS)
