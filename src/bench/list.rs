@@ -58,5 +58,6 @@ fn row(n: u32) -> Result<RecordingRow> {
         stsd: Some(vec![7; 173]),
         ended: Some("stopped".into()),
         continues: None,
+        protected: false,
     })
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::plan::{Piece, Plan, Source, film_time};
 use crate::base::RecordingName;
+use crate::recording::SegmentFile;
 use crate::recording::mp4::{Halves, ReadAt};
 
 /// No header is larger (the MP4 reader refuses it).
@@ -49,6 +50,11 @@ impl Film {
     pub(super) fn opened_by(mut self, open: Opener) -> Self {
         self.open = open;
         self
+    }
+
+    /// Whether each of its files is one of these: retention may have taken its beginning.
+    pub(super) fn is_of(&self, files: &[SegmentFile]) -> bool {
+        self.plan.pieces.iter().all(|p| files.iter().any(|f| f.path == p.part.path))
     }
 
     /// Bytes; at least one.

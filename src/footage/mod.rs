@@ -95,8 +95,9 @@ impl Footage {
     /// and `InvalidState` when its segments do not fit together.
     pub async fn film(&self, name: &RecordingName, cut: Cut, as_of: Option<&str>) -> Result<Arc<Film>> {
         let (info, files) = self.inner.recordings.files(name).await?;
-        let same =
-            |made: &Made, film: &Film, tag: &str| (&made.name, made.cut) == (name, cut) && film.tag() == tag;
+        let same = |made: &Made, film: &Film, tag: &str| {
+            (&made.name, made.cut) == (name, cut) && film.tag() == tag && film.is_of(&files)
+        };
         if let Some(known) = as_of.and_then(|tag| self.find(|made, film| same(made, film, tag))) {
             return Ok(known);
         }

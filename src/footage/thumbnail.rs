@@ -14,13 +14,11 @@ use tokio::sync::Semaphore;
 use super::Footage;
 use crate::base::{Error, RecordingName, Result};
 use crate::durable::replace;
-use crate::recording::SegmentFile;
 use crate::recording::mp4::{Index, ReadAt};
+use crate::recording::{SegmentFile, THUMBNAIL};
 use crate::snapshot::one_picture;
 use crate::supervise::{ChildSpec, Spawner, Stdio};
 
-/// Its name in the recording's folder.
-const NAME: &str = "thumbnail.jpg";
 /// As wide as a list of recordings shows it; a smaller picture stays as it is.
 const SCALE: &str = "scale='min(320,iw)':-2";
 /// One 4K keyframe on a slow box takes a second; starting FFmpeg takes as long again.
@@ -63,7 +61,7 @@ impl Footage {
         let none = || Error::not_found("Thumbnail", name).with("suggestion", "there is no footage to show");
         let files: Vec<SegmentFile> = files.into_iter().filter(|f| f.size > 0).collect();
         let folder = files.first().and_then(|f| f.path.parent()).ok_or_else(none)?;
-        let path = folder.join(NAME);
+        let path = folder.join(THUMBNAIL);
         if is_there(&path).await {
             return Ok(path);
         }

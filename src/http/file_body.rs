@@ -30,8 +30,10 @@ impl Source for File {
 
 /// Kept until the download is over; told when it goes on.
 pub(super) trait Hold: Send + Sync {
-    /// The client took a piece.
-    fn progress(&self) {}
+    /// The client took a piece. `Err` = it gets no more.
+    fn progress(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Hold for () {}
@@ -62,10 +64,12 @@ impl FileBody {
         }
         let (source, start) = (&self.source, self.range.start);
         let length = usize::try_from(self.left().min(PIECE)).expect("a piece fits into memory");
+        if self.reading.is_none()
+            && let Some(Err(e)) = self.hold.as_ref().map(|hold| hold.progress())
+        {
+            return Poll::Ready(Some(Err(e)));
+        }
         let reading = self.reading.get_or_insert_with(|| {
-            if let Some(hold) = &self.hold {
-                hold.progress();
-            }
             let source = source.clone();
             tokio::task::spawn_blocking(move || source.read(start, length))
         });

@@ -3,6 +3,8 @@
 mod content;
 mod wanted;
 
+use std::io;
+
 use hyper::header::{HeaderMap, IF_RANGE};
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -24,9 +26,10 @@ struct Held {
 }
 
 impl Hold for Held {
-    fn progress(&self) {
-        if let Some(files) = &self.files {
-            files.progress();
+    fn progress(&self) -> io::Result<()> {
+        match &self.files {
+            Some(files) if !files.progress() => Err(io::Error::other("the recording is being deleted")),
+            _ => Ok(()),
         }
     }
 }

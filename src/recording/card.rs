@@ -47,7 +47,7 @@ impl Facts {
 
     /// The recording's size and duration from the segments that are there.
     pub(super) fn sum(&mut self) {
-        let there = || self.segments.iter().filter(|s| !s.lost);
+        let there = || self.segments.iter().filter(|s| !s.lost && !s.trimmed);
         self.row.size = there().map(|s| s.size).fold(0, u64::saturating_add);
         self.row.duration_ms = there().map(|s| s.duration_us).fold(0, u64::saturating_add) / 1000;
     }
@@ -79,6 +79,7 @@ impl Facts {
             "size": row.size,
             "ended": row.ended,
             "continues": row.continues.as_ref().map(|n| n.as_str()),
+            "protected": row.protected,
             "segments": self.segments.iter().map(|s| json!({
                 "number": s.number,
                 "file": s.file,
@@ -88,6 +89,7 @@ impl Facts {
                 "size": s.size,
                 "closed": s.closed,
                 "lost": s.lost,
+                "trimmed": s.trimmed,
                 "stream": BASE64.encode(s.stream),
                 "stream_number": s.stream_number,
             })).collect::<Vec<_>>(),
@@ -143,6 +145,7 @@ mod tests {
             stsd: None,
             ended: None,
             continues: None,
+            protected: false,
         });
         let segment = SegmentRow {
             number: 1,
@@ -154,6 +157,7 @@ mod tests {
             size: 10,
             closed: false,
             lost: false,
+            trimmed: false,
         };
         facts.put_segment(segment.clone());
         facts.put_segment(SegmentRow { size: 20, ..segment });

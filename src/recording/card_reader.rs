@@ -69,6 +69,7 @@ fn facts(camera: CameraId, name: &RecordingName, card: &Value) -> Facts {
         stsd: bytes(&card["stsd"]),
         ended: text(&card["ended"]),
         continues: text(&card["continues"]).and_then(|n| n.parse().ok()),
+        protected: card["protected"] == true,
     };
     if !wanted && row.ended.is_none() {
         row.ended = Some(REASON.into());
@@ -107,6 +108,7 @@ fn segment(value: &Value) -> Option<SegmentRow> {
         stream: stream.unwrap_or_default(),
         stream_number: value["stream_number"].as_u64().filter(small).unwrap_or(0),
         lost: value["lost"] == true,
+        trimmed: value["trimmed"] == true,
     })
 }
 
@@ -175,6 +177,7 @@ mod tests {
                 stsd: flag.then(|| words.clone().into_bytes()),
                 ended: flag.then(|| words.clone()),
                 continues: flag.then(name),
+                protected: flag,
                 ..facts.row
             };
             for (n, (stream, value, closed)) in segments.into_iter().enumerate() {
@@ -188,6 +191,7 @@ mod tests {
                     size: u64::from(value),
                     closed,
                     lost: closed && value % 2 == 0,
+                    trimmed: closed && value % 3 == 0,
                 });
             }
             facts.gaps.push(GapRow { number: 1, start_us: us(5), duration_us: 1_234_567, cause: words.clone() });

@@ -83,9 +83,15 @@ impl Recordings {
             let text = "the recording is still running; stop it first";
             return Err(Error::state(text, "RECORDING", &["STOPPED"]));
         }
+        let _edit = self.shared.edits.lock().await;
+        let row = self.row(name).await?;
+        self.remove(name, row).await
+    }
+
+    /// Removes one that does not run, whole, unless somebody reads it.
+    pub(super) async fn remove(&self, name: &RecordingName, row: RecordingRow) -> Result<()> {
         // From here on nobody starts to read it.
         let _deleting = self.shared.leases.begin_delete(name)?;
-        let row = self.row(name).await?;
         let (places, gone) = (self.shared.places.clone(), row.clone());
         tokio::task::spawn_blocking(move || to_trash(&places, &gone))
             .await
@@ -103,12 +109,12 @@ impl Recordings {
         Ok(())
     }
 
-    async fn row(&self, name: &RecordingName) -> Result<RecordingRow> {
+    pub(super) async fn row(&self, name: &RecordingName) -> Result<RecordingRow> {
         let row = self.shared.options.store.recording(name).await?;
         row.ok_or_else(|| Error::not_found("Recording", name))
     }
 
-    fn runs(&self, name: &RecordingName) -> bool {
+    pub(super) fn runs(&self, name: &RecordingName) -> bool {
         self.shared.slots().values().any(|s| matches!(s, Slot::Active(a) if a.view.name == *name))
     }
 

@@ -244,6 +244,7 @@ impl Open {
             size: self.scan.end(),
             closed: ended,
             lost: false,
+            trimmed: false,
         };
         self.row = Some(row.clone());
         Ok((first || grew || ended).then(|| Seen {

@@ -120,6 +120,21 @@ pub(super) fn is_recorders_name(name: &str) -> bool {
     stem.chars().map(nine).eq("9999-99-99_99-99-99-999999".chars())
 }
 
+/// The picture of a recording's start, which the footage room makes; it goes when that start goes.
+pub const THUMBNAIL: &str = "thumbnail.jpg";
+
+/// Removes segments that are no part of their recording any more, durably; one that is gone is fine. Of
+/// a link the link is removed, not what it leads to.
+pub(super) fn remove_segments<'a>(dir: &Path, names: impl Iterator<Item = &'a str>) -> io::Result<()> {
+    for name in names.chain([THUMBNAIL]) {
+        match fs::remove_file(dir.join(name)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    sync_dir(dir)
+}
+
 /// Moves a file out of its recording and leaves the reason beside it.
 pub(super) fn quarantine(places: &Places, file: &Path, reason: &str) -> io::Result<()> {
     places.quarantine().take(file, &quarantine_name(file), reason).map(drop)

@@ -4,7 +4,7 @@
 //! no more, so that a laptop that was closed in the middle keeps nothing on the disk.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ struct Reader {
     since: Mono,
     /// A [`Mono`].
     progress: Arc<AtomicU64>,
+    revoked: Arc<AtomicBool>,
 }
 
 /// The right to read a recording's files; dropping it gives it back.
@@ -37,6 +38,7 @@ pub struct Lease {
     leases: Leases,
     name: RecordingName,
     progress: Arc<AtomicU64>,
+    revoked: Arc<AtomicBool>,
 }
 
 /// While this is held nobody starts to read.
@@ -59,12 +61,28 @@ impl Leases {
         if entry.deleting {
             return Err(Error::not_found("Recording", name));
         }
-        entry.readers.push(Reader { who: who.to_owned(), since: now, progress: progress.clone() });
-        Ok(Lease { leases: self.clone(), name: name.clone(), progress })
+        let revoked = Arc::<AtomicBool>::default();
+        entry.readers.push(Reader {
+            who: who.to_owned(),
+            since: now,
+            progress: progress.clone(),
+            revoked: revoked.clone(),
+        });
+        Ok(Lease { leases: self.clone(), name: name.clone(), progress, revoked })
     }
 
     pub(super) fn is_leased(&self, name: &RecordingName) -> bool {
         self.all().get(name).is_some_and(|e| e.reader(Mono::now()).is_some())
+    }
+
+    /// Ends the leases that there are, and says whose: the disk needs the room.
+    pub(super) fn revoke(&self, name: &RecordingName) -> Vec<String> {
+        let mut readers = Vec::new();
+        self.tidy(name, |entry| readers = std::mem::take(&mut entry.readers));
+        for reader in &readers {
+            reader.revoked.store(true, Ordering::Relaxed);
+        }
+        readers.into_iter().map(|r| r.who).collect()
     }
 
     /// Keeps new readers away, or says who reads.
@@ -115,9 +133,10 @@ fn refusal(reader: &Reader, since: Duration, idle: Duration) -> Error {
 }
 
 impl Lease {
-    /// Bytes were taken.
-    pub fn progress(&self) {
+    /// Bytes were taken. `false` = what is read is being deleted: reading ends here.
+    pub fn progress(&self) -> bool {
         self.progress.store(Mono::now().0, Ordering::Relaxed);
+        !self.revoked.load(Ordering::Relaxed)
     }
 }
 
@@ -155,6 +174,22 @@ mod tests {
         drop(deleting);
         assert!(leases.take(&name, "ann").is_ok());
         assert!(leases.all().is_empty());
+    }
+
+    #[test]
+    fn a_revoked_lease_tells_its_reader_and_holds_nothing() {
+        let leases = Leases::default();
+        let name: RecordingName = "camera0_x".parse().unwrap();
+        let lease = leases.take(&name, "ann").unwrap();
+        assert!(lease.progress());
+        assert_eq!(leases.revoke(&name), ["ann"]);
+        assert!(!lease.progress());
+        assert!(!leases.is_leased(&name));
+        let later = leases.take(&name, "ann").unwrap();
+        assert!(later.progress());
+        drop(lease);
+        assert!(leases.is_leased(&name));
+        assert!(leases.revoke(&"camera0_y".parse().unwrap()).is_empty());
     }
 
     #[test]

@@ -109,8 +109,15 @@ enum Found {
 impl Work<'_> {
     /// What is still true of the segments that were known.
     fn compare(&mut self, known: &Facts, files: &[String]) -> io::Result<Vec<SegmentRow>> {
+        if known.segments.iter().any(|s| s.trimmed) && self.dir.is_dir() {
+            let trimmed = known.segments.iter().filter(|s| s.trimmed);
+            folder::remove_segments(self.dir, trimmed.map(|s| s.file.as_str()))?;
+        }
         let mut segments = Vec::with_capacity(known.segments.len());
         for segment in &known.segments {
+            if segment.trimmed {
+                continue;
+            }
             let path = self.dir.join(&segment.file);
             // Follows a link: whoever moved a file elsewhere and left a link still has the footage.
             let len = match fs::metadata(&path) {
@@ -308,6 +315,7 @@ fn row(number: u32, file: &str, scan: &Scan) -> SegmentRow {
         size: scan.end(),
         closed: true,
         lost: false,
+        trimmed: false,
     }
 }
 
@@ -355,17 +363,20 @@ fn gaps_before_new(known: &Facts, segments: &[SegmentRow]) -> Vec<GapRow> {
 pub(super) fn difference(old: &Facts, new: &Facts) -> Option<RecordingChange> {
     let before: BTreeMap<u32, &SegmentRow> = old.segments.iter().map(|s| (s.number, s)).collect();
     let after: BTreeSet<u32> = new.segments.iter().map(|s| s.number).collect();
+    let gap_starts: BTreeSet<i64> = new.gaps.iter().map(|g| g.start_us).collect();
     let change = RecordingChange {
         row: (old.row != new.row).then(|| new.row.clone()),
         segments: new.segments.iter().filter(|s| before.get(&s.number) != Some(s)).cloned().collect(),
         removed: before.into_keys().filter(|n| !after.contains(n)).collect(),
         gaps: new.gaps.iter().filter(|g| !old.gaps.contains(g)).cloned().collect(),
+        removed_gaps: old.gaps.iter().map(|g| g.start_us).filter(|at| !gap_starts.contains(at)).collect(),
         notes: new.notes.iter().filter(|n| !old.notes.contains(n)).cloned().collect(),
     };
     let nothing = change.row.is_none()
         && change.segments.is_empty()
         && change.removed.is_empty()
         && change.gaps.is_empty()
+        && change.removed_gaps.is_empty()
         && change.notes.is_empty();
     (!nothing).then_some(change)
 }

@@ -34,13 +34,16 @@ mod session;
 mod shared;
 mod start;
 mod starts;
+mod trim;
 mod view;
 mod watch;
 
 pub use cause::{EndReason, Format, GapCause};
+pub use folder::THUMBNAIL;
 pub use lease::Lease;
 pub use reconcile::Checking;
 pub use shared::{Recorder, RecordingsOptions};
+pub use trim::Trimmed;
 pub use view::{
     ActiveView, CameraFacts, Closed, Finished, Gap, Intent, RecordingDetails, RecordingInfo, SegmentFile,
     StartRecording, Started, StorageView,
@@ -97,6 +100,7 @@ impl Recordings {
             hold: tokio::sync::watch::Sender::new(None),
             disk: OnceLock::new(),
             checking: tokio::sync::watch::Sender::default(),
+            edits: tokio::sync::Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared), resumed: Arc::default(), work: Arc::default() })
     }
@@ -200,5 +204,15 @@ impl Recordings {
     /// The data disk, as of the last look (every second).
     pub fn storage(&self) -> StorageView {
         self.shared.guard().view()
+    }
+
+    /// Bytes of each running recording as of now, by camera.
+    pub fn growing(&self) -> Vec<(CameraId, u64)> {
+        let slots = self.shared.slots();
+        let active = slots.iter().filter_map(|(camera, slot)| match slot {
+            Slot::Active(active) => Some((*camera, active.view.size)),
+            Slot::Starting => None,
+        });
+        active.collect()
     }
 }

@@ -65,6 +65,7 @@ mod tests {
             stsd: None,
             ended: None,
             continues: None,
+            protected: false,
         }
     }
 

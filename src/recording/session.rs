@@ -13,9 +13,10 @@ use super::cause::{EndReason, GapCause};
 use super::files::{Files, Seen};
 use super::hold::{Hold, Paused};
 use super::shared::Shared;
+use super::trim::{Edit, Edited};
 use super::view::{Closed, Finished};
 use super::watch::{Action, Event, Watch};
-use crate::base::{Mono, Result};
+use crate::base::{Mono, RecordingName, Result};
 use crate::notice::Fact;
 use crate::store::{GapRow, NoteRow, RecordingChange};
 use crate::supervise::LogRate;
@@ -32,6 +33,8 @@ pub(super) enum Command {
     Stop(EndReason, Option<oneshot::Sender<Result<Finished>>>),
     /// Media stopped, and why.
     Fault(GapCause),
+    /// Change what it consists of; answered with nothing when it is another recording by now.
+    Edit(RecordingName, Edit, oneshot::Sender<Result<Option<Edited>>>),
 }
 
 /// A look under way; it brings the files back.
@@ -114,6 +117,9 @@ impl Session {
                     }
                     Some(Command::Fault(cause)) => {
                         actions = self.watch.step(Mono::now(), Event::Fault(cause));
+                    }
+                    Some(Command::Edit(name, edit, reply)) => {
+                        let _ = reply.send(self.edit(&name, &edit).await);
                     }
                     None => return,
                 },

@@ -96,6 +96,8 @@ pub(super) struct Shared {
     /// Whom to ask about the disk; none in tests of this room alone.
     pub disk: OnceLock<DataDisk>,
     pub checking: watch::Sender<Checking>,
+    /// Held while something of a recording that does not run is changed.
+    pub edits: tokio::sync::Mutex<()>,
 }
 
 impl Shared {

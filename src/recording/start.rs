@@ -55,6 +55,7 @@ impl Recordings {
             stsd: None,
             ended: None,
             continues: None,
+            protected: false,
         };
         self.make_place(&mut row, now_us).await?;
         let dir = shared.places.recording(row.camera, &row.name);

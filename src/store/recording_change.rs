@@ -16,6 +16,8 @@ pub struct RecordingChange {
     pub segments: Vec<SegmentRow>,
     /// Segments that are no longer part of it.
     pub removed: Vec<u32>,
+    /// Gaps that are none any more, by their start.
+    pub removed_gaps: Vec<i64>,
     /// Gaps to enter or update.
     pub gaps: Vec<GapRow>,
     /// Notes to add.
@@ -29,6 +31,10 @@ pub(super) fn apply(c: &Connection, id: i64, change: &RecordingChange) -> Result
     for number in &change.removed {
         c.execute("DELETE FROM segments WHERE recording = ?1 AND number = ?2", params![id, number])?;
         c.execute("DELETE FROM gaps WHERE recording = ?1 AND number = ?2", params![id, number])?;
+        c.execute("DELETE FROM fragments WHERE recording = ?1 AND number = ?2", params![id, number])?;
+    }
+    for start_us in &change.removed_gaps {
+        c.execute("DELETE FROM gaps WHERE recording = ?1 AND start_us = ?2", params![id, start_us])?;
     }
     change.segments.iter().try_for_each(|s| s.write(c, id))?;
     change.gaps.iter().try_for_each(|g| g.write(c, id))?;
@@ -88,6 +94,7 @@ mod tests {
             stsd: None,
             ended: None,
             continues: None,
+            protected: false,
         }
     }
 
@@ -144,6 +151,7 @@ mod tests {
             size: 7,
             closed: true,
             lost: false,
+            trimmed: false,
         };
         let gap = GapRow { number: 1, start_us: 1, duration_us: 2, cause: "unknown".into() };
         let note = NoteRow { at_us: 1, kind: "clock_step".into(), detail: "+5 s".into() };

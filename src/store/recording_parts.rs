@@ -27,6 +27,8 @@ pub struct SegmentRow {
     pub closed: bool,
     /// Its file is gone; size and duration say what it had.
     pub lost: bool,
+    /// Retention has taken it out: it is no part of the recording any more, its file is about to go.
+    pub trimmed: bool,
 }
 
 /// Time that is missing before segment `number` or, where `start_us` is inside it, within.
@@ -55,7 +57,7 @@ pub struct NoteRow {
 
 impl SegmentRow {
     pub(super) const SELECT: &str =
-        "SELECT number, file, stream, stream_number, start_us, duration_us, size, closed, lost
+        "SELECT number, file, stream, stream_number, start_us, duration_us, size, closed, lost, trimmed
         FROM segments WHERE recording = ?1 ORDER BY number";
 
     pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
@@ -69,14 +71,15 @@ impl SegmentRow {
             size: r.get(6)?,
             closed: r.get(7)?,
             lost: r.get(8)?,
+            trimmed: r.get(9)?,
         })
     }
 
     /// Enters or updates it in recording `id`.
     pub(super) fn write(&self, c: &Connection, id: i64) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO segments
-            (recording, number, file, stream, stream_number, start_us, duration_us, size, closed, lost)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+            (recording, number, file, stream, stream_number, start_us, duration_us, size, closed, lost, trimmed)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         c.prepare_cached(sql)?.execute(params![
             id,
             self.number,
@@ -87,7 +90,8 @@ impl SegmentRow {
             self.duration_us,
             self.size,
             self.closed,
-            self.lost
+            self.lost,
+            self.trimmed
         ])?;
         Ok(())
     }
@@ -132,9 +136,11 @@ impl NoteRow {
 }
 
 impl Store {
-    /// A recording's segments in order.
+    /// A recording's segments in order, those that retention has taken out left out.
     pub async fn segments(&self, id: i64) -> Result<Vec<SegmentRow>> {
-        self.read(move |c| rows(c, SegmentRow::SELECT, [id], SegmentRow::read)).await
+        let mut all = self.read(move |c| rows(c, SegmentRow::SELECT, [id], SegmentRow::read)).await?;
+        all.retain(|s| !s.trimmed);
+        Ok(all)
     }
 
     /// A recording's gaps in order.

@@ -52,12 +52,14 @@ pub struct RecordingRow {
     pub ended: Option<String>,
     /// The recording of which this one is the continuation.
     pub continues: Option<RecordingName>,
+    /// Retention leaves it alone.
+    pub protected: bool,
 }
 
 pub(super) const COLUMNS: &str = "id, name, camera, identity, camera_name, format, requested_us, start_us, limit_ms, \
-    until_us, wanted, end_us, duration_ms, size, codec, width, height, stsd, ended, continues";
+    until_us, wanted, end_us, duration_ms, size, codec, width, height, stsd, ended, continues, protected";
 
-fn name_from(text: String) -> rusqlite::Result<RecordingName> {
+pub(super) fn name_from(text: String) -> rusqlite::Result<RecordingName> {
     text.parse().map_err(|e: Error| {
         rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(e))
     })
@@ -86,6 +88,7 @@ impl RecordingRow {
             stsd: r.get(17)?,
             ended: r.get(18)?,
             continues: r.get::<_, Option<String>>(19)?.map(name_from).transpose()?,
+            protected: r.get(20)?,
         })
     }
 }
@@ -93,8 +96,8 @@ impl RecordingRow {
 /// Writes what may change in a recording after it was entered.
 pub(super) fn update(c: &Connection, row: &RecordingRow) -> Result<()> {
     let sql = "UPDATE recordings SET start_us = ?2, until_us = ?3, wanted = ?4, end_us = ?5,
-        duration_ms = ?6, size = ?7, codec = ?8, width = ?9, height = ?10, stsd = ?11, ended = ?12
-        WHERE id = ?1";
+        duration_ms = ?6, size = ?7, codec = ?8, width = ?9, height = ?10, stsd = ?11, ended = ?12,
+        protected = ?13 WHERE id = ?1";
     c.prepare_cached(sql)?.execute(params![
         row.id,
         row.start_us,
@@ -108,6 +111,7 @@ pub(super) fn update(c: &Connection, row: &RecordingRow) -> Result<()> {
         row.height,
         row.stsd,
         row.ended,
+        row.protected,
     ])?;
     Ok(())
 }
@@ -123,7 +127,7 @@ pub(super) fn insert(c: &Connection, row: &RecordingRow) -> Result<Option<i64>> 
     }
     let sql = format!(
         "INSERT INTO recordings ({COLUMNS}) VALUES
-        (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
+        (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
     );
     c.prepare_cached(&sql)?.execute(params![
         row.name.as_str(),
@@ -145,6 +149,7 @@ pub(super) fn insert(c: &Connection, row: &RecordingRow) -> Result<Option<i64>> 
         row.stsd,
         row.ended,
         row.continues.as_ref().map(RecordingName::as_str),
+        row.protected,
     ])?;
     Ok(Some(c.last_insert_rowid()))
 }

@@ -103,6 +103,15 @@ CREATE TABLE fragments (
 -- the file is gone: told as long as the recording is there
 ALTER TABLE segments ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+-- retention leaves it alone
+ALTER TABLE recordings ADD COLUMN protected INTEGER NOT NULL DEFAULT 0;
+-- retention has taken it out: file and row are about to go, at the latest when the program starts
+ALTER TABLE segments ADD COLUMN trimmed INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX segments_trimmed ON segments (recording) WHERE trimmed = 1;
+-- sums are read from the index alone
+CREATE INDEX recordings_sizes ON recordings (camera, wanted, size);
+",
 ];
 
 /// The version that this program works with.

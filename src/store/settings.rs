@@ -1,6 +1,6 @@
 //! Small facts by key.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
 use crate::base::Result;
@@ -37,20 +37,13 @@ impl Store {
 
     /// Keeps a setting made over the API, or gives it up; it wins over the files from the next load on.
     pub async fn set_api_setting(&self, path: &str, value: Option<String>) -> Result<()> {
-        let key = format!("{API}{path}");
-        self.call(move |c| {
-            match value {
-                Some(value) => c
-                    .prepare_cached(
-                        "INSERT INTO settings (key, value) VALUES (?1, ?2)
-                         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                    )?
-                    .execute(params![key, value])?,
-                None => c.prepare_cached("DELETE FROM settings WHERE key = ?1")?.execute([key])?,
-            };
-            Ok(())
-        })
-        .await
+        let path = path.to_owned();
+        self.call(move |c| set_api(c, &path, value)).await
+    }
+
+    /// Keeps settings made over the API, or gives them up, all or none.
+    pub async fn set_api_settings(&self, all: Vec<(&'static str, Option<String>)>) -> Result<()> {
+        self.call(move |c| all.into_iter().try_for_each(|(path, value)| set_api(c, path, value))).await
     }
 
     /// The text stored under `key`.
@@ -72,6 +65,20 @@ impl Store {
         })
         .await
     }
+}
+
+fn set_api(c: &Connection, path: &str, value: Option<String>) -> Result<()> {
+    let key = format!("{API}{path}");
+    match value {
+        Some(value) => c
+            .prepare_cached(
+                "INSERT INTO settings (key, value) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            )?
+            .execute(params![key, value])?,
+        None => c.prepare_cached("DELETE FROM settings WHERE key = ?1")?.execute([key])?,
+    };
+    Ok(())
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ fn row(n: u32) -> RecordingRow {
         stsd: None,
         ended: Some("stopped".into()),
         continues: None,
+        protected: false,
     }
 }
 
