@@ -21,6 +21,7 @@
 //! | `snapshot` | stills |
 //! | `preview` | the newest picture as JPEG, for pollers and followers |
 //! | `footage` | recordings as one film: joined, cut, indexed; thumbnails |
+//! | `retention` | which old footage goes by itself, and its going |
 //! | `pipeline` | one camera's state machine and the actor that runs it |
 //! | `health` | probes and the verdict |
 //! | `live` | live video for browsers: HLS, WebRTC signalling, the page |
@@ -55,6 +56,7 @@ pub mod pipeline;
 pub mod preview;
 pub mod recording;
 pub mod reload;
+pub mod retention;
 pub mod rpc;
 pub mod snapshot;
 pub mod store;

@@ -20,6 +20,7 @@ use crate::pipeline::{self, Parts};
 use crate::preview::Makers;
 use crate::recording::{Checking, Recordings, RecordingsOptions};
 use crate::reload::Reloader;
+use crate::retention::{Policy, Retention, RetentionOptions};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::{Opened, Store, StorePlaces};
 use crate::supervise::{Phases, Program, Spawner, start_again, systemd};
@@ -198,8 +199,22 @@ async fn start(settings: &Settings, sources: Sources, phases: &mut Phases, start
         ffmpeg,
     };
     let cameras = pipeline::start(roster, &parts)?;
-    let reloader =
-        Reloader::new(sources, settings.clone(), parts.store.clone(), cameras.clone(), recordings.clone());
+    let retention = RetentionOptions {
+        recordings: recordings.clone(),
+        snapshots: snapshots.clone(),
+        store: parts.store.clone(),
+        clock: clock.clone(),
+        disk: data.disk().clone(),
+    };
+    let retention = Retention::start(retention, Policy::of(&settings.storage), &background).await?;
+    let reloader = Reloader::new(
+        sources,
+        settings.clone(),
+        parts.store.clone(),
+        cameras.clone(),
+        recordings.clone(),
+        retention.clone(),
+    );
     let connections = settings.server.max_connections;
     let watched = Watched {
         mediamtx: &mediamtx,
@@ -218,6 +233,7 @@ async fn start(settings: &Settings, sources: Sources, phases: &mut Phases, start
         snapshots,
         mediamtx: mediamtx.clone(),
         health: health.clone(),
+        retention,
         reloader: reloader.clone(),
         notices,
         clock,

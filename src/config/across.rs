@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::mistake::{Mistake, Origin};
-use super::settings::Settings;
+use super::settings::{Settings, Storage};
 use super::source::SourceSpec;
 
 /// Keys of `[[camera]]` that do nothing for its source.
@@ -39,6 +39,7 @@ pub(super) fn check(
             hint: "write a smaller number, or raise storage.refuse_percent".into(),
         });
     }
+    found.extend(retention(storage, origin));
     let (mut ids, mut sources) = (BTreeMap::new(), BTreeMap::new());
     for (i, camera) in settings.camera.iter().enumerate() {
         let mut twice = |key: &str, first: Option<usize>, hint: &str| {
@@ -55,6 +56,32 @@ pub(super) fn check(
         }
         let hint = "remove one of the two, or make them differ";
         twice("source", sources.insert(camera.source.identity(), i), hint);
+    }
+    found
+}
+
+/// A policy without its limit does nothing, and a floor that comes too late does nothing either.
+fn retention(storage: &Storage, origin: &dyn Fn(&str) -> Origin) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    let mistake =
+        |key: &str, what: String, hint: String| Mistake { origin: origin(key), key: key.into(), what, hint };
+    let size = storage.retention_max_size_gb.or(storage.retention_camera_max_size_gb);
+    let (limit, key) = match storage.retention.as_str() {
+        "age" => (storage.retention_max_age_days, "storage.retention_max_age_days"),
+        "size" => (size, "storage.retention_max_size_gb"),
+        _ => (Some(0.0), ""),
+    };
+    // A limit that the files gave to a policy made over the API may go without stopping the box.
+    if limit.is_none() && origin("storage.retention") != Origin::Api {
+        let what = format!("is {:?}, and {key} is not set", storage.retention);
+        found.push(mistake("storage.retention", what, format!("set {key} as well")));
+    }
+    if let Some(floor) = storage.retention_floor_percent
+        && floor >= storage.refuse_percent
+    {
+        let what = format!("is {floor}, not below storage.refuse_percent ({})", storage.refuse_percent);
+        let hint = "write a smaller number, or raise storage.refuse_percent";
+        found.push(mistake("storage.retention_floor_percent", what, hint.into()));
     }
     found
 }

@@ -157,6 +157,22 @@ pub(super) fn percent() -> Rule<f64> {
     })
 }
 
+/// A number above 0, fractions too.
+pub(super) fn positive() -> Rule<f64> {
+    let wanted = "a number above 0, such as 7 or 0.5";
+    Rule::new(Shape::Toml, wanted, move |value| {
+        let n = match value {
+            Value::Num(_, Num::F64(n)) => *n,
+            _ => as_whole(value).ok_or_else(|| wrong_type(value, wanted))? as f64,
+        };
+        if n > 0.0 && n.is_finite() {
+            Ok(n)
+        } else {
+            Err(Fault::new(format!("is {n}, out of range"), format!("write {wanted}")))
+        }
+    })
+}
+
 pub(super) fn switch() -> Rule<bool> {
     let wanted = "true or false, without quotes";
     Rule::new(Shape::Toml, wanted, move |value| match value {

@@ -9,7 +9,7 @@ use super::encoder::VideoEncoder;
 use super::key::{Key, Preset, Scope};
 use super::rule::{
     Fault, Rule, Shape, Show, address, duration, folder, hosts, line, one_of, optional, origins, parsed,
-    percent, program, secret, switch, unknown, whole, wrong_type,
+    percent, positive, program, secret, switch, unknown, whole, wrong_type,
 };
 use super::source::{self, SourceSpec};
 use crate::base::{CameraId, Secret};
@@ -106,6 +106,18 @@ section! {
             "Share of the disk in use from which the box warns";
         refuse_percent: f64 = 85.0, percent(),
             "Share of the disk in use from which no new recording is started";
+        retention: String = "manual", one_of(&["manual", "age", "size"]),
+            "What deletes old footage by itself: nothing, its age, or the size of all of it", live;
+        retention_enabled: bool = true, switch(),
+            "Switches what deletes by itself off without forgetting it", live;
+        retention_max_age_days: Option<f64> = Preset::Absent, optional(positive()),
+            "With \"age\": recordings and snapshots older than this are deleted", live;
+        retention_max_size_gb: Option<f64> = Preset::Absent, optional(positive()),
+            "With \"size\": the oldest recordings are deleted when all have more than this (10^9 bytes)", live;
+        retention_camera_max_size_gb: Option<f64> = Preset::Absent, optional(positive()),
+            "With \"size\": the same for the recordings of each camera", live;
+        retention_floor_percent: Option<f64> = Preset::Absent, optional(percent()),
+            "Share of the disk in use from which the oldest recordings are deleted so that recording goes on", live;
     }
 }
 

@@ -136,6 +136,7 @@ impl Recordings {
             height: row.height,
             ended: row.ended,
             continues: row.continues,
+            protected: row.protected,
         };
         if let Some(Slot::Active(active)) = self.shared.slots().get(&info.camera)
             && active.view.name == info.name

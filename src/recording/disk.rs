@@ -105,11 +105,17 @@ impl Guard {
     }
 
     pub(super) fn view(&self) -> StorageView {
+        self.view_of(self.space)
+    }
+
+    /// What a newer look says, before anything is decided by it.
+    pub(super) fn view_of(&self, space: Space) -> StorageView {
         StorageView {
-            total: self.space.total,
-            used: self.space.used(),
-            available: self.space.available,
-            used_percent: self.space.used_percent(),
+            total: space.total,
+            used: space.used(),
+            available: space.available,
+            used_percent: space.used_percent(),
+            low: space.used_percent() >= self.warn_percent,
             warning: self.warned,
             refusing: self.refusal().is_some(),
         }

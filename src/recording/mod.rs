@@ -206,6 +206,14 @@ impl Recordings {
         self.shared.guard().view()
     }
 
+    /// The data disk as of this moment.
+    pub async fn storage_now(&self) -> Result<StorageView> {
+        let root = self.shared.places.root().to_owned();
+        let space = tokio::task::spawn_blocking(move || disk::Space::of(&root)).await;
+        let space = space.map_err(Error::internal)?.map_err(folder::disk_error)?;
+        Ok(self.shared.guard().view_of(space))
+    }
+
     /// Bytes of each running recording as of now, by camera.
     pub fn growing(&self) -> Vec<(CameraId, u64)> {
         let slots = self.shared.slots();

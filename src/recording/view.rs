@@ -123,6 +123,8 @@ pub struct RecordingInfo {
     pub ended: Option<String>,
     /// The recording that this one continues.
     pub continues: Option<RecordingName>,
+    /// Retention leaves it alone.
+    pub protected: bool,
 }
 
 /// Missing time.
@@ -195,7 +197,9 @@ pub struct StorageView {
     pub available: u64,
     /// used / (used + available), as `df` prints it, 0–100.
     pub used_percent: f64,
-    /// Above the warning mark.
+    /// At or above the warning mark.
+    pub low: bool,
+    /// It was warned of that, and it is not clearly below again.
     pub warning: bool,
     /// New recordings are refused.
     pub refusing: bool,

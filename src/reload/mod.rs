@@ -6,6 +6,7 @@
 //! left as it was. Costs nothing until asked.
 
 mod plan;
+mod retention;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::config::{self, Mistakes, Settings, Sources};
 use crate::log;
 use crate::pipeline::Cameras;
 use crate::recording::Recordings;
+use crate::retention::{Policy, Retention};
 use crate::store::Store;
 
 pub use plan::{Plan, Refusal, plan};
@@ -33,6 +35,7 @@ struct Inner {
     store: Store,
     cameras: Cameras,
     recordings: Recordings,
+    retention: Retention,
 }
 
 /// What a reload has done.
@@ -60,8 +63,10 @@ impl Reloader {
         store: Store,
         cameras: Cameras,
         recordings: Recordings,
+        retention: Retention,
     ) -> Self {
-        Self(Arc::new(Inner { sources, running: Mutex::new(running), store, cameras, recordings }))
+        let running = Mutex::new(running);
+        Self(Arc::new(Inner { sources, running, store, cameras, recordings, retention }))
     }
 
     /// Reads everything again and does what follows from it.
@@ -103,6 +108,7 @@ impl Reloader {
         };
         inner.cameras.apply(roster, &plan.restarted, &plan.settled).await?;
         running.take_live(&new);
+        inner.retention.set(Policy::of(&running.storage));
         tell(&report);
         Ok(report)
     }

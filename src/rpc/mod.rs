@@ -35,6 +35,7 @@ use crate::notice::Notices;
 use crate::pipeline::Cameras;
 use crate::recording::Recordings;
 use crate::reload::Reloader;
+use crate::retention::Retention;
 use crate::snapshot::Snapshots;
 use crate::supervise::Group;
 use budget::Budget;
@@ -61,6 +62,8 @@ pub struct Services {
     pub mediamtx: MediaMtx,
     /// The verdict on the box, and the counters behind it.
     pub health: Health,
+    /// What goes by itself.
+    pub retention: Retention,
     /// Reads the configuration again.
     pub reloader: Reloader,
     /// What clients may subscribe to.

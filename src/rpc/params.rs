@@ -161,6 +161,21 @@ impl<'a> Fields<'a> {
         serde_json::from_str(text).map(Some).map_err(broken)
     }
 
+    /// True or false.
+    pub(super) fn switch(&self, name: &str) -> Result<bool> {
+        let missing = || Error::param(name, "is required", "send true or false");
+        self.optional_switch(name)?.ok_or_else(missing)
+    }
+
+    /// A number above 0 that may be left out.
+    pub(super) fn optional_positive(&self, name: &str) -> Result<Option<f64>> {
+        let Some(text) = self.given(name) else { return Ok(None) };
+        let number = serde_json::from_str::<f64>(text).ok().filter(|n| *n > 0.0 && n.is_finite());
+        let broken =
+            || Error::param(name, "must be a number above 0", "send a JSON number; fractions are fine");
+        number.map(Some).ok_or_else(broken)
+    }
+
     /// One of a few words that may be left out.
     pub(super) fn optional_word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>> {
         let list = || words.iter().map(|(w, _)| *w).collect::<Vec<_>>().join(", ");

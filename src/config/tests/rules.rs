@@ -52,12 +52,7 @@ fn unknown_names_are_refused_with_the_nearest_known_one() {
     one_mistake("[camera]\nsource = \"test:testsrc\"", &["camera", "[[camera]]"]);
     one_mistake("camera = [5]", &["camera[0]", "[[camera]]"]);
     // Keys of later issues do nothing yet, and what does nothing is not accepted.
-    for text in [
-        "[server]\ntls = \"auto\"",
-        "[discovery]\ninterval = \"5s\"",
-        "[storage]\nretention = 1",
-        "[cameras]\nv4l2 = true",
-    ] {
+    for text in ["[server]\ntls = \"auto\"", "[discovery]\ninterval = \"5s\"", "[cameras]\nv4l2 = true"] {
         one_mistake(text, &["unknown"]);
     }
 }
@@ -80,6 +75,12 @@ fn wrong_values_are_refused_with_what_to_write() {
         ("[storage]\nwarn_percent = 0", ["out of range", "such as 70"]),
         ("[storage]\nwarn_percent = nan", ["out of range", "such as 70"]),
         ("[storage]\nwarn_percent = 90", ["not below storage.refuse_percent (85)", "smaller"]),
+        ("[storage]\nretention = \"ages\"", ["did you mean \"age\"?", "\"size\""]),
+        ("[storage]\nretention = \"age\"", ["storage.retention_max_age_days is not set", "set"]),
+        ("[storage]\nretention = \"size\"", ["storage.retention_max_size_gb is not set", "set"]),
+        ("[storage]\nretention_max_age_days = 0", ["out of range", "such as 7"]),
+        ("[storage]\nretention_max_size_gb = inf", ["out of range", "such as 7"]),
+        ("[storage]\nretention_floor_percent = 85", ["not below storage.refuse_percent (85)", "smaller"]),
         ("[storage]\ndata_dir = \"data\"", ["relative path", "absolute path"]),
         ("[storage]\ndata_dir = \"\"", ["is empty", "absolute path"]),
         ("[storage]\ndata_dir = \"/\"", ["root folder", "absolute path"]),
@@ -112,7 +113,7 @@ fn wrong_values_are_refused_with_what_to_write() {
 fn good_values_of_every_kind_are_taken() {
     let s = Loaded::from_text(
         "server = {listen = \"[::1]:0\", allowed_origins = [\"HTTPS://Cams.example.org:443/\"]}\n\
-         storage = {warn_percent = 50, refuse_percent = 99.5}\n\
+         storage = {warn_percent = 50, refuse_percent = 99.5, retention = \"age\", retention_max_age_days = 0.5}\n\
          recording = {sync_interval = \"0\", segment_duration = \"1m 30s\"}\n\
          cameras = {synthetic = 0}\n\
          ffmpeg.binary = \"/opt/ffmpeg/bin/ffmpeg\"\n\
@@ -123,6 +124,7 @@ fn good_values_of_every_kind_are_taken() {
     assert_eq!(s.server.listen.to_string(), "[::1]:0");
     assert_eq!(s.server.allowed_origins, ["https://cams.example.org"]);
     assert_eq!(s.recording.segment_duration, Duration::from_secs(90));
+    assert_eq!((s.storage.retention_max_age_days, s.storage.retention_max_size_gb), (Some(0.5), None));
     assert_eq!(s.recording.sync_interval, Duration::ZERO);
     assert_eq!(s.cameras.synthetic, Synthetic::Count(0));
 }

@@ -8,6 +8,7 @@ mod reload;
 mod shared;
 mod snapshots;
 mod status;
+mod storage;
 mod streams;
 
 pub(super) use cameras::Camera as CameraRowJson;
@@ -36,6 +37,7 @@ pub(super) fn all() -> Vec<Method> {
         later("list_recordings", Viewer, recordings::list),
         later("get_recording_info", Viewer, recordings::info),
         later("delete_recording", Admin, recordings::delete),
+        later("protect_recording", Admin, recordings::protect),
         later("start_streaming", Operator, streams::start),
         later("stop_streaming", Operator, streams::stop),
         now("get_stream_url", Viewer, streams::url),
@@ -44,6 +46,9 @@ pub(super) fn all() -> Vec<Method> {
         enter_as("subscribe_events", Viewer, events::subscribe),
         enter_as("unsubscribe_events", Viewer, events::unsubscribe),
         enter_as("get_subscription_stats", Viewer, events::stats),
+        later("get_storage_info", Admin, storage::info),
+        later("set_retention_policy", Admin, storage::set_policy),
+        later("cleanup_old_files", Admin, storage::cleanup),
         later("reload_config", Admin, reload::reload),
         now("get_status", Admin, status::status),
         now("get_server_info", Viewer, status::server_info),
@@ -69,8 +74,12 @@ mod tests {
                  rpc.discover",
             ),
             ("operator", "take_snapshot start_recording stop_recording start_streaming stop_streaming"),
-            // The last of these and of the viewer's are ours.
-            ("admin", "delete_recording delete_snapshot get_status reload_config"),
+            // The last of the viewer's and the last two of these are ours.
+            (
+                "admin",
+                "delete_recording delete_snapshot get_status get_storage_info set_retention_policy \
+                 cleanup_old_files protect_recording reload_config",
+            ),
         ];
         let want: BTreeMap<&str, &str> = want
             .iter()

@@ -82,6 +82,7 @@ pub(super) async fn list(call: Call, p: Page) -> Result<Files> {
         file_size: footage::film_size(&r),
         modified_time: iso8601(r.modified_us),
         download_url: call.recording_url(&r.name, None),
+        protected: Some(r.protected),
         filename: r.name.to_string(),
     }))
 }
@@ -101,6 +102,7 @@ pub(super) struct Info {
     reason: Option<String>,
     continues: Option<RecordingName>,
     thumbnail_url: String,
+    protected: bool,
     segments: Vec<Segment>,
     gaps: Vec<Gap>,
 }
@@ -156,6 +158,7 @@ pub(super) async fn info(call: Call, OfRecording(name): OfRecording) -> Result<I
         reason: info.ended,
         continues: info.continues,
         thumbnail_url: call.thumbnail_url(&name),
+        protected: info.protected,
         segments: segments.collect(),
         gaps: gaps.collect(),
         filename: name,
@@ -165,6 +168,33 @@ pub(super) async fn info(call: Call, OfRecording(name): OfRecording) -> Result<I
 pub(super) async fn delete(call: Call, OfRecording(name): OfRecording) -> Result<Deleted> {
     call.services.recordings.delete(&name).await?;
     Ok(Deleted { filename: name.to_string(), deleted: true, message: "the recording is deleted" })
+}
+
+/// `{filename, protected}`.
+pub(super) struct Protect {
+    name: RecordingName,
+    protected: bool,
+}
+
+impl Params for Protect {
+    fn read(fields: &Fields<'_>) -> Result<Self> {
+        let OfRecording(name) = OfRecording::read(fields)?;
+        Ok(Self { name, protected: fields.switch("protected")? })
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Protected {
+    filename: RecordingName,
+    protected: bool,
+    message: &'static str,
+}
+
+pub(super) async fn protect(call: Call, p: Protect) -> Result<Protected> {
+    call.services.retention.protect(&p.name, p.protected).await?;
+    let message =
+        if p.protected { "retention leaves it alone" } else { "retention may delete it when its time comes" };
+    Ok(Protected { filename: p.name, protected: p.protected, message })
 }
 
 #[cfg(test)]
