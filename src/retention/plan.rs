@@ -74,8 +74,8 @@ pub(super) struct Cut {
     pub bytes: u64,
 }
 
-/// Decides. For bytes only segments that begin before `horizon_us` are taken: recordings that are not
-/// among `reels` begin later. Answers with the cuts in the order in which they are to be made, and what
+/// Decides. For bytes no segment is taken that begins after `horizon_us`: recordings that are not among
+/// `reels` begin then or later. Answers with the cuts in the order in which they are to be made, and what
 /// is still needed then.
 pub(super) fn plan(reels: &[Reel], need: &Need, horizon_us: i64) -> (Vec<Cut>, Need) {
     let mut order: Vec<(i64, usize, usize)> = Vec::new();
@@ -89,7 +89,7 @@ pub(super) fn plan(reels: &[Reel], need: &Need, horizon_us: i64) -> (Vec<Cut>, N
     if let Some(before_us) = need.before_us {
         work.pass(&order, |reel, piece, _| !reel.leased && piece.end_us < before_us);
     }
-    let near = |piece: &Piece| piece.start_us < horizon_us;
+    let near = |piece: &Piece| piece.start_us <= horizon_us;
     work.pass(&order, |_, piece, need| need.floor > 0 && near(piece));
     work.pass(&order, |reel, piece, need| {
         let camera = need.cameras.get(&reel.camera).is_some_and(|n| *n > 0);

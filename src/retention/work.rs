@@ -243,7 +243,7 @@ impl Retention {
         // Room for what comes until the next look, so that it stays below.
         state.growth = growth.max(state.growth / 2);
         let over = |size: u64, limit: u64| {
-            let room = state.growth.min(limit / 10);
+            let room = state.growth.min(limit / 4);
             size.saturating_add(room).saturating_sub(limit)
         };
         need.total = all.map_or(0, |limit| over(total, limit));
