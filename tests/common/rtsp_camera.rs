@@ -132,7 +132,9 @@ impl RtspCamera {
         let codec = if self.kind.h265 {
             format!("libx265 -x265-params log-level=error:keyint={fps}:min-keyint={fps}:scenecut=0:bframes=0")
         } else {
-            format!("libx264 -g {fps} -bf 0")
+            // A slice for each thread: MediaMTX hands on packets, so a reader that comes in between two
+            // would see the lower part of a picture, torn until the next keyframe.
+            format!("libx264 -g {fps} -bf 0 -threads 1")
         };
         args.push_str(&format!(" -c:v {codec} -preset ultrafast -tune zerolatency -crf 20 -pkt_size 1300"));
         args.push_str(&format!(" -f rtsp -rtsp_transport tcp {url}"));

@@ -27,26 +27,22 @@ pub fn read(source: &str, limit: usize) -> Vec<Squares> {
 }
 
 /// As [`read`]; `Err` says why a source could not be read or which picture cannot be made out.
-///
-/// Over RTSP the first picture may be torn, and is left out then: MediaMTX hands on packets, not
-/// pictures, so a reader can come in between the slices of one.
 pub fn try_read(source: &str, limit: usize) -> Result<Vec<Squares>, String> {
-    let may_be_torn = usize::from(source.starts_with("rtsp"));
     let probed = ffmpeg::try_probe(source)?;
     let video = probed["streams"].as_array().and_then(|s| s.iter().find(|s| s["codec_type"] == "video"));
     let width = video.and_then(|v| v["width"].as_u64()).ok_or("no video stream")? as usize;
     let cell = width / 40;
     let times = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
     let filter = format!("format=gray,crop={width}:{}:0:0:exact=1", 2 * cell);
-    let asked = if limit == 0 { None } else { Some((limit + may_be_torn).to_string()) };
+    let limit = limit.to_string();
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin", "-y"]).args(ffmpeg::input_options(source)).args(["-i", source]);
     for (format, target) in [("rawvideo", "pipe:1"), ("framecrc", &*times.path().to_string_lossy())] {
         command
             .args(["-map", "0:v:0", "-vf", &filter, "-fps_mode", "passthrough"])
             .args(["-enc_time_base", "1:90000"]);
-        if let Some(asked) = &asked {
-            command.args(["-frames:v", asked]);
+        if limit != "0" {
+            command.args(["-frames:v", &limit]);
         }
         command.args(["-c:v", "rawvideo", "-f", format, target]);
     }
@@ -73,12 +69,11 @@ pub fn try_read(source: &str, limit: usize) -> Result<Vec<Squares>, String> {
     if pts.len() != codes.len() {
         return Err(format!("{} pictures but {} times", codes.len(), pts.len()));
     }
-    let torn = codes.iter().take(may_be_torn).filter(|c| c.is_err()).count();
-    let shown = codes.into_iter().zip(pts).enumerate().skip(torn).map(|(n, (code, pts))| {
+    let shown = codes.into_iter().zip(pts).enumerate().map(|(n, (code, pts))| {
         let (frame, time_ms) = code.map_err(|e| format!("picture {n}: {e}: {words}"))?;
         Ok(Squares { frame, time_ms, pts })
     });
-    shown.take(if limit == 0 { usize::MAX } else { limit }).collect()
+    shown.collect()
 }
 
 /// Frame number and time of one gray picture of the two top rows.
