@@ -78,6 +78,27 @@ pub fn open(url: &str) -> TcpStream {
     stream
 }
 
+/// The rest of the answer that [`open`] began, to the end that it announces.
+#[track_caller]
+pub fn rest(mut stream: TcpStream) -> Response {
+    let mut answer = b"HTTP/1.1 200".to_vec();
+    let mut piece = vec![0; 64 << 10];
+    let length = |answer: &[u8]| -> Option<usize> {
+        let end = answer.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
+        let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+        let line = head.lines().find_map(|l| l.strip_prefix("content-length:"))?;
+        Some(end + line.trim().parse::<usize>().ok()?)
+    };
+    let mut wanted = None;
+    while wanted.is_none_or(|wanted| answer.len() < wanted) {
+        let n = stream.read(&mut piece).unwrap();
+        assert!(n > 0, "the answer ended after {} bytes of {wanted:?}", answer.len());
+        answer.extend(&piece[..n]);
+        wanted = wanted.or_else(|| length(&answer));
+    }
+    parse(&answer)
+}
+
 /// Sends bytes and reads the answer until the server closes.
 #[track_caller]
 pub fn exchange(address: &str, bytes: &[u8]) -> Response {

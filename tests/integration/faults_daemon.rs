@@ -198,7 +198,7 @@ fn a_camera_silent_for_8_s_is_an_error_and_the_recording_goes_on() {
 
 /// A library that moves the wall clock of the program it is preloaded into (`tests/fakes/clock.c`);
 /// `Err` says why there is none.
-fn fake_clock(folder: &Path) -> Result<PathBuf, String> {
+pub fn fake_clock(folder: &Path) -> Result<PathBuf, String> {
     let library = folder.join("clock.so");
     let source = format!("{}/tests/fakes/clock.c", env!("CARGO_MANIFEST_DIR"));
     let out = Command::new("cc")

@@ -58,4 +58,5 @@ mod many_segments;
 mod power_cut;
 mod power_cuts;
 mod reload;
+mod retention;
 mod startup_errors;
