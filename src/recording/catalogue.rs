@@ -85,7 +85,9 @@ impl Recordings {
         }
         let _edit = self.shared.edits.lock().await;
         let row = self.row(name).await?;
-        self.remove(name, row).await
+        self.remove(name, row).await?;
+        tracing::info!(%name, "recording deleted");
+        Ok(())
     }
 
     /// Removes one that does not run, whole, unless somebody reads it.
@@ -105,7 +107,6 @@ impl Recordings {
         {
             tracing::warn!(%error, %name, "a deleted recording's files remain until the next start");
         }
-        tracing::info!(%name, "recording deleted");
         Ok(())
     }
 
