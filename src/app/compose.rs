@@ -22,20 +22,17 @@ use crate::recording::{Checking, Recordings, RecordingsOptions};
 use crate::reload::Reloader;
 use crate::retention::{Policy, Retention, RetentionOptions};
 use crate::snapshot::{Decoder, Snapshots};
-use crate::store::{Opened, Store, StorePlaces};
+use crate::store::{Store, StorePlaces};
 use crate::supervise::{Phases, Program, Spawner, start_again, systemd};
 use crate::{camera, diag, http, log, rpc};
 
+use super::damage;
 use super::data_dir::DataDir;
 use super::disk_care;
 use super::endpoints::EndpointsFile;
 
 /// All of an orderly stop; systemd's own patience is longer (TimeoutStopSec in the unit).
 const STOP_BUDGET: Duration = Duration::from_secs(10);
-
-/// A disk that damages the database again so soon will do so once more; what can be recorded meanwhile
-/// is worth more than the next start.
-const AFTER_DAMAGE: Duration = Duration::from_secs(600);
 
 /// Runs the box until a signal stops it. A database that turns out to be damaged stops it too, and then
 /// the program begins anew in the same process.
@@ -56,7 +53,7 @@ pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
         let name = match up {
             Some(up) => tokio::select! {
                 name = signals.next_stop(&up.reloader) => name,
-                () = damage(&up.store, up.patience) => {
+                () = damage::worth_a_start(&up.store, up.patience) => {
                     again = true;
                     "damaged database"
                 }
@@ -95,20 +92,7 @@ struct Up {
     patience: Duration,
 }
 
-/// Ends when the database is damaged and a new start may help.
-///
-/// Without it nothing new would be recorded until somebody looks; a start costs running recordings a
-/// second or two.
-async fn damage(store: &Store, patience: Duration) {
-    let mut damaged = store.damaged();
-    let found = async { damaged.wait_for(|damaged| *damaged).await.is_ok() };
-    let (found, ()) = tokio::join!(found, tokio::time::sleep(patience));
-    if !found {
-        std::future::pending::<()>().await;
-    }
-}
-
-async fn start(settings: &Settings, sources: Sources, phases: &mut Phases, started: Mono) -> Result<Up> {
+async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, started: Mono) -> Result<Up> {
     config::check_data_dir(&settings.storage.data_dir)?;
     let data = DataDir::open(&settings.storage.data_dir)?;
     // In the order in which they stop.
@@ -122,15 +106,9 @@ async fn start(settings: &Settings, sources: Sources, phases: &mut Phases, start
     let spawner = Spawner::start()?;
     systemd::status("opening the database");
     let (store, opened) = Store::open_at(StorePlaces::below(data.root()).through(data.disk().held()))?;
-    let patience = match &opened {
-        Opened::Sound | Opened::New => Duration::ZERO,
-        Opened::Suspected => AFTER_DAMAGE,
-        Opened::Rebuilt { why, copy } => {
-            let from = copy.map_or("an empty one".into(), |n| format!("copy {n}"));
-            tracing::error!(why, "the database was made again from {from} and the recordings' own files");
-            AFTER_DAMAGE
-        }
-    };
+    let patience = damage::patience(&opened);
+    let anew = damage::settings_again(&opened, &mut sources, &store).await?;
+    let settings = anew.as_ref().unwrap_or(settings);
     // Whatever became of the database: a number that footage stands under is never given again.
     let known = store.cameras().await?.into_iter().map(|c| c.id).collect();
     store.restore_cameras(Recordings::cameras_of(data.root(), &known)?).await?;

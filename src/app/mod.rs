@@ -6,6 +6,7 @@
 
 mod cli;
 mod compose;
+mod damage;
 mod data_dir;
 mod disk_care;
 mod endpoints;

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::common::recording::Recording;
-use crate::common::{Client, Setup, TestBox, http, turn, wait_for};
+use crate::common::{Client, Setup, TestBox, http, process, turn, wait_for};
 use fieldcam::store::{Store, StorePlaces};
 use serde_json::{Value, json};
 
@@ -178,4 +178,26 @@ fn damage_under_a_running_box_costs_a_new_start_and_no_row() {
     assert_eq!(after, before);
     running.stop();
     assert!(fs::read_dir(testbox.data().join("quarantine")).unwrap().count() > 0);
+}
+
+#[test]
+fn settings_made_over_the_api_are_in_force_at_the_start_that_rebuilds() {
+    let _turn = turn::take();
+    let mut testbox = setup().start();
+    let policy = json!({ "policy_type": "age", "max_age_days": 1, "enabled": true });
+    testbox.login("admin").ok("set_retention_policy", policy);
+    testbox.kill();
+    let (store, _) = Store::open_at(StorePlaces::below(testbox.data())).unwrap();
+    store.copy_now().unwrap();
+    drop(store);
+    let database = testbox.data().join("fieldcam.db");
+    wait_for("the copier has closed it", || {
+        (!process::has_open(std::process::id(), &database)).then_some(())
+    });
+    garbage(testbox.data());
+    testbox.start_again();
+    assert!(testbox.log().contains("made again"));
+    // Without a policy there is nothing to carry out.
+    let cleaned = testbox.login("admin").ok("cleanup_old_files", Value::Null);
+    assert_eq!(cleaned["cleanup_executed"], true, "{cleaned}");
 }
