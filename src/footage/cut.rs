@@ -19,7 +19,8 @@ pub enum Point {
 /// A part of a film; without ends the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
-    /// The last keyframe before it is the first picture.
+    /// The last keyframe before it is the first picture, of those that the film is divided at: one for each
+    /// fragment of half a second, which can hold a second one.
     pub from: Option<Point>,
     /// The fragment that holds it is the last.
     pub to: Option<Point>,
