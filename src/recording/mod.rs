@@ -30,6 +30,7 @@ pub mod mp4;
 mod reconcile;
 mod recover;
 mod resume;
+mod saving;
 mod session;
 mod shared;
 mod start;

@@ -1,15 +1,14 @@
-//! The task that carries the policy out, and the cleanup that somebody asks for.
+//! When something is due and how much of it: the task that looks, and the cleanup that somebody asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::plan::{Cut, Need, Reel, plan};
-use super::times::{Possible, Steady, judged, reel};
+use super::plan::Need;
+use super::times::Steady;
 use super::{Policy, Retention, RetentionOptions};
 use crate::base::{Error, Mono, Result};
-use crate::store::Outline;
 
 /// How often the clock and the disk are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,10 +20,6 @@ const AGES_EVERY: Duration = Duration::from_secs(60);
 const SETTLES: Duration = Duration::from_secs(5);
 /// Somebody who asks for a cleanup waits this long for the check of a start.
 const CHECK_LIMIT: Duration = Duration::from_secs(20);
-/// Recordings whose segments are read at a time, and the most that are looked at together.
-const READ: usize = 32;
-const MOST: usize = 1024;
-const STILLS: u32 = 200;
 
 /// What the clocks said, for the next run of the program.
 const CLOCK_NOTE: &str = "retention_clock";
@@ -36,17 +31,17 @@ pub(super) struct State {
     steady: Steady,
     boot: String,
     noted: String,
-    epoch_us: i64,
+    pub(super) epoch_us: i64,
     sizes_at: Mono,
     ages_at: Mono,
     marks_at: Mono,
     floor_at: Mono,
     /// All recordings' bytes at the last look.
-    total: Option<u64>,
+    pub(super) total: Option<u64>,
     /// Bytes that come in from one look to the next.
     growth: u64,
     /// It was said that not enough can go.
-    stuck: bool,
+    pub(super) stuck: bool,
 }
 
 /// What a cleanup did.
@@ -268,138 +263,6 @@ impl Retention {
         for name in marked {
             if let Err(error) = recordings.trim(&name, BTreeSet::new(), false).await {
                 tracing::warn!(error = %error.chain(), %name, "files of it are still to be deleted");
-            }
-        }
-    }
-
-    /// Deletes until nothing is needed any more, or nothing more can go.
-    async fn clean(&self, state: &mut State, mut need: Need) -> Result<Cleaned> {
-        let mut done = Cleaned::default();
-        let mut failed = BTreeSet::new();
-        let had = need.clone();
-        while need.before_us.is_some() || need.wants_bytes() {
-            let (cuts, more) = self.choose(&need, state.epoch_us, &failed).await?;
-            for cut in &cuts {
-                let bytes = self.carry_out(cut, &mut done).await;
-                match bytes {
-                    Ok(Some(bytes)) => need.freed(cut.camera, bytes),
-                    // It is read, protected or gone by now.
-                    Ok(None) => drop(failed.insert(cut.name.clone())),
-                    Err(error) => {
-                        tracing::warn!(error = %error.chain(), name = %cut.name, "it could not be deleted");
-                        failed.insert(cut.name.clone());
-                    }
-                }
-            }
-            if cuts.is_empty() || !more && !need.wants_bytes() {
-                break;
-            }
-        }
-        if let Some(before_us) = had.before_us {
-            self.clean_stills(state.epoch_us, before_us, &mut done).await?;
-        }
-        state.total = state.total.map(|total| total.saturating_sub(done.bytes));
-        if done.files + done.recordings > 0 {
-            let why = match (had.before_us, had.floor) {
-                (_, 1..) => "floor",
-                (Some(_), _) => "age",
-                _ => "size",
-            };
-            let Cleaned { files, bytes, recordings, snapshots, .. } = done;
-            tracing::info!(why, files, bytes, recordings, snapshots, "old footage was deleted");
-        }
-        if had.wants_bytes() {
-            let stuck = need.wants_bytes();
-            if stuck && !state.stuck {
-                tracing::warn!(
-                    "retention cannot free enough: what is left is protected, being recorded or being downloaded"
-                );
-            }
-            state.stuck = stuck;
-        }
-        Ok(done)
-    }
-
-    /// What goes next, and whether there may be more after that.
-    async fn choose(
-        &self,
-        need: &Need,
-        epoch_us: i64,
-        failed: &BTreeSet<crate::base::RecordingName>,
-    ) -> Result<(Vec<Cut>, bool)> {
-        let options = &self.0.options;
-        let possible = Possible { from_us: epoch_us, until_us: options.clock.wall_us() };
-        let outlines = options.store.outlines().await?;
-        let judged = judged(&outlines, possible);
-        let only_cameras = need.total == 0 && need.floor == 0;
-        let mut order: Vec<(&Outline, (i64, i64))> = outlines.iter().zip(judged).collect();
-        order.retain(|(o, at)| {
-            let bytes = need.wants_bytes() && (!only_cameras || need.cameras.contains_key(&o.camera));
-            let aged = need.before_us.is_some_and(|before| at.0 < before);
-            !o.protected && !failed.contains(&o.name) && (bytes || aged)
-        });
-        order.sort_by_key(|(o, at)| (at.0, o.id));
-        let mut reels: Vec<Reel> = Vec::new();
-        let mut steps = order.chunks(READ).peekable();
-        let mut planned = (Vec::new(), false);
-        while let Some(step) = steps.next() {
-            let names = step.iter().map(|(o, _)| o.name.clone()).collect();
-            let known = options.store.whole_recordings(names).await?;
-            for ((outline, at), whole) in step.iter().zip(known) {
-                if let Some(whole) = whole {
-                    let leased = options.recordings.is_leased(&outline.name);
-                    reels.push(reel(outline, *at, &whole.segments, leased, possible));
-                }
-            }
-            let horizon = steps.peek().and_then(|next| next.first()).map_or(i64::MAX, |(_, at)| at.0);
-            let (cuts, left) = plan(&reels, need, horizon);
-            let enough = !left.wants_bytes() && need.before_us.is_none_or(|before| horizon >= before);
-            let many = reels.len() >= MOST && !cuts.is_empty();
-            planned = (cuts, steps.peek().is_some() && !enough);
-            if enough || many {
-                break;
-            }
-        }
-        Ok(planned)
-    }
-
-    /// Answers with the bytes that are gone; `None` = it has to stay.
-    async fn carry_out(&self, cut: &Cut, done: &mut Cleaned) -> Result<Option<u64>> {
-        let recordings = &self.0.options.recordings;
-        if cut.whole {
-            if !recordings.expire(&cut.name, cut.anyway).await? {
-                return Ok(None);
-            }
-            done.recordings += 1;
-            done.files += cut.numbers.len() as u64;
-            done.bytes = done.bytes.saturating_add(cut.bytes);
-            return Ok(Some(cut.bytes));
-        }
-        let trimmed = recordings.trim(&cut.name, cut.numbers.clone(), cut.anyway).await?;
-        done.files += trimmed.files;
-        done.bytes = done.bytes.saturating_add(trimmed.bytes);
-        Ok((trimmed.files > 0).then_some(trimmed.bytes))
-    }
-
-    async fn clean_stills(&self, from_us: i64, before_us: i64, done: &mut Cleaned) -> Result<()> {
-        let options = &self.0.options;
-        let mut seen = BTreeMap::new();
-        loop {
-            let stills = options.store.oldest_snapshots(from_us, before_us, STILLS).await?;
-            let fresh: Vec<_> = stills.into_iter().filter(|s| !seen.contains_key(&s.name)).collect();
-            if fresh.is_empty() {
-                return Ok(());
-            }
-            for still in fresh {
-                match options.snapshots.delete(&still.name).await {
-                    Ok(()) => {
-                        done.files += 1;
-                        done.snapshots += 1;
-                        done.bytes = done.bytes.saturating_add(still.size);
-                    }
-                    Err(error) => tracing::warn!(error = %error.chain(), "a snapshot could not be deleted"),
-                }
-                seen.insert(still.name, ());
             }
         }
     }

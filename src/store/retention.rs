@@ -39,7 +39,7 @@ pub struct Outline {
 }
 
 impl Store {
-    /// The bytes of everything, from the index alone: 1 ms at 10,000 recordings.
+    /// The bytes of everything, from the index alone.
     pub async fn sizes(&self) -> Result<Sizes> {
         self.read(|c| {
             let sql = "SELECT camera, sum(size) FROM recordings WHERE wanted = 0 GROUP BY camera";

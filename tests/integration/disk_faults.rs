@@ -23,6 +23,14 @@ fn setup(data: &Path) -> Setup {
         .data_dir(data)
 }
 
+/// A box that keeps its data there and has recorded three seconds.
+fn recording_box(data: &Path) -> (TestBox, Recording) {
+    let testbox = setup(data).start();
+    let mut recording = Recording::start(&testbox, "camera0", 0);
+    recording.wait_seconds(3);
+    (testbox, recording)
+}
+
 /// What `/health/detailed` says of the disk.
 fn storage(testbox: &TestBox) -> Value {
     let all = http::get(&format!("{}/health/detailed", testbox.endpoints().url("health")), &[]).json();
@@ -59,9 +67,7 @@ fn a_disk_that_fills_up_ends_the_recording_with_its_last_rows_written() {
         Ok(disk) => disk,
         Err(why) => return eprintln!("left out: {why}"),
     };
-    let testbox = setup(disk.path()).start();
-    let mut recording = Recording::start(&testbox, "camera0", 0);
-    recording.wait_seconds(3);
+    let (_testbox, mut recording) = recording_box(disk.path());
     let ballast = disk.path().join("ballast");
     let free = statvfs(disk.path()).unwrap();
     let bytes = free.blocks_available() * free.fragment_size();
@@ -100,9 +106,7 @@ fn a_disk_without_room_for_another_file_pauses_the_recording() {
         Ok(disk) => disk,
         Err(why) => return eprintln!("left out: {why}"),
     };
-    let testbox = setup(disk.path()).start();
-    let mut recording = Recording::start(&testbox, "camera0", 0);
-    recording.wait_seconds(3);
+    let (testbox, mut recording) = recording_box(disk.path());
     let at = now_ms();
     let many = disk.path().join("many");
     fs::create_dir(&many).unwrap();
@@ -121,9 +125,7 @@ fn a_disk_that_turns_read_only_pauses_the_recording_until_it_is_repaired() {
         Ok(disk) => disk,
         Err(why) => return eprintln!("left out: {why}"),
     };
-    let testbox = setup(disk.path()).start();
-    let mut recording = Recording::start(&testbox, "camera0", 0);
-    recording.wait_seconds(3);
+    let (testbox, mut recording) = recording_box(disk.path());
     let at = now_ms();
     disk.abort().unwrap();
     testbox.wait_log("recording.error: the data disk");
@@ -166,9 +168,7 @@ fn a_device_that_fails_to_write_pauses_the_recording_until_it_is_repaired() {
         Err(why) => return eprintln!("left out: {why}"),
     };
     let disk = Disk::create_on(memory.0.path(), 96).unwrap();
-    let testbox = setup(disk.path()).start();
-    let mut recording = Recording::start(&testbox, "camera0", 0);
-    recording.wait_seconds(3);
+    let (testbox, mut recording) = recording_box(disk.path());
     let at = now_ms();
     // The device has nothing left to write to; the file system knows nothing of that.
     let ballast = memory.0.path().join("ballast");
@@ -202,9 +202,7 @@ fn another_disk_in_the_place_is_refused_and_left_alone() {
         names
     };
     let before = listing();
-    let testbox = setup(disk.path()).start();
-    let mut recording = Recording::start(&testbox, "camera0", 0);
-    recording.wait_seconds(3);
+    let (testbox, mut recording) = recording_box(disk.path());
     let at = now_ms();
     disk.unmount_lazily().unwrap();
     disk.mount_instead(&other).unwrap();
