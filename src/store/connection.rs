@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
@@ -32,7 +33,8 @@ impl Link {
     }
 }
 
-/// Handle of the database. Clones are the same one; the threads end with the last clone.
+/// Handle of the database. Clones are the same one; dropping the last one closes both connections
+/// and waits for it: afterwards nothing of this process touches the files any more.
 #[derive(Clone)]
 pub struct Store {
     pub(super) writer: mpsc::Sender<Job>,
@@ -40,6 +42,25 @@ pub struct Store {
     /// Where what is kept beside the database is.
     pub(super) places: Option<Arc<StorePlaces>>,
     pub(super) damage: Alarm,
+    /// Stands behind the senders: fields are dropped in this order, so the threads' queues are at
+    /// their end when the last handle waits for them.
+    _threads: Arc<Threads>,
+}
+
+/// The threads of both connections. SQLite removes the log by its name as it closes: one that closes
+/// later than its owner thinks would remove the log of whatever stands in its place by then.
+struct Threads(Vec<JoinHandle<()>>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let Threads(threads) = self;
+        while let Some(thread) = threads.pop() {
+            // The last handle may be that of a job on one of the threads, which cannot wait for itself.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -57,13 +78,7 @@ impl Store {
         let places = Arc::new(places);
         camera_card::restore(&writer, &places).map_err(opening)?;
         let reader = open_reader(places.database.clone()).map_err(opening)?;
-        let store = Self {
-            writer: serve("store", writer)?,
-            reader: serve("store read", reader)?,
-            damage: Alarm::new(Some(places.clone())),
-            places: Some(places),
-        };
-        Ok((store, opened))
+        Ok((Self::over(writer, reader, Some(places))?, opened))
     }
 
     /// Opens or creates a database that stands alone: nothing is kept beside it, and a damaged one is
@@ -76,12 +91,14 @@ impl Store {
         }
         schema::migrate(&mut writer).map_err(opening)?;
         let reader = open_reader(path.to_owned()).map_err(opening)?;
-        Ok(Self {
-            writer: serve("store", writer)?,
-            reader: serve("store read", reader)?,
-            places: None,
-            damage: Alarm::new(None),
-        })
+        Self::over(writer, reader, None)
+    }
+
+    fn over(writer: Connection, reader: Connection, places: Option<Arc<StorePlaces>>) -> Result<Self> {
+        let (writer, writing) = serve("store", writer)?;
+        let (reader, reading) = serve("store read", reader)?;
+        let threads = Arc::new(Threads(vec![writing, reading]));
+        Ok(Self { writer, reader, damage: Alarm::new(places.clone()), places, _threads: threads })
     }
 
     /// Runs `job` on the writing connection, inside one transaction that is committed when the job
@@ -179,10 +196,10 @@ pub(super) fn on_link<T: Send + 'static>(
     Ok(answer)
 }
 
-fn serve(name: &str, connection: Connection) -> Result<mpsc::Sender<Job>> {
+fn serve(name: &str, connection: Connection) -> Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
     let mut link = Link::Open(connection);
     let (sender, jobs) = mpsc::channel::<Job>();
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name(name.into())
         .stack_size(512 << 10)
         .spawn(move || {
@@ -191,7 +208,7 @@ fn serve(name: &str, connection: Connection) -> Result<mpsc::Sender<Job>> {
             }
         })
         .map_err(Error::internal)?;
-    Ok(sender)
+    Ok((sender, thread))
 }
 
 pub(super) fn open_reader(path: PathBuf) -> rusqlite::Result<Connection> {
@@ -274,6 +291,32 @@ mod tests {
         assert_eq!(store.setting("k").await.unwrap().as_deref(), Some("v"));
         let refused = store.read(|c| Ok(c.execute("DELETE FROM settings", [])?)).await;
         assert!(refused.is_err());
+    }
+
+    #[test]
+    fn the_last_handle_leaves_the_files_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.db");
+        let held = || std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let held = || held().filter_map(|f| f.path().read_link().ok()).filter(|f| f.starts_with(&path));
+        for _ in 0..50 {
+            let store = Store::open(&path).unwrap();
+            let other = store.clone();
+            // Work that is still queued when the handles go is done first.
+            for _ in 0..5 {
+                let insert = "INSERT INTO settings (key, value) VALUES (hex(randomblob(8)), '1')";
+                drop(submit(&store.writer, move |c| Ok(c.execute(insert, [])?)).unwrap());
+            }
+            drop(store);
+            assert_ne!(held().count(), 0);
+            drop(other);
+            assert_eq!(held().count(), 0);
+            assert!(!dir.path().join("t.db-wal").exists(), "closed with its log written back");
+        }
+        let store = Store::open(&path).unwrap();
+        let count = "SELECT count(*) FROM settings";
+        let rows = store.call_blocking(|c| Ok(c.query_row(count, [], |r| r.get::<_, i64>(0))?));
+        assert_eq!(rows.unwrap(), 250);
     }
 
     #[test]
