@@ -10,6 +10,7 @@
 //! | `log` | where the log goes, and what never reaches it |
 //! | `notice` | facts that clients may hear |
 //! | `supervise` | tasks in phases, child processes, systemd |
+//! | `reach` | which hosts the API may have the box connect to, and the way there |
 //! | `disk` | the data disk: whether it is there, the right one, and takes what is written |
 //! | `store` | the SQLite connection, schema, queries |
 //! | `auth` | tokens, roles, signed links, stream passwords, call rates |
@@ -54,6 +55,7 @@ pub mod mediamtx;
 pub mod notice;
 pub mod pipeline;
 pub mod preview;
+pub mod reach;
 pub mod recording;
 pub mod reload;
 pub mod retention;

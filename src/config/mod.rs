@@ -11,6 +11,7 @@ mod across;
 mod check;
 mod data_dir;
 mod encoder;
+mod host_entry;
 mod key;
 mod layer;
 mod load;
@@ -23,14 +24,15 @@ mod source;
 
 pub use data_dir::check_data_dir;
 pub use encoder::VideoEncoder;
+pub use host_entry::{HostEntry, Range};
 pub use key::{Entry, Key};
 pub use load::{Loaded, Sources, load};
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use reference::reference;
 pub use report::{report_effective, report_mistakes};
 pub use settings::{
-    Auth, CameraSection, Cameras, Ffmpeg, Health, Log, MediaMtx, Recording, Resolution, Server, Settings,
-    Storage, Synthetic, keys,
+    Auth, CameraSection, Cameras, Discovery, Ffmpeg, Health, Log, MediaMtx, Recording, Resolution, Server,
+    Settings, Storage, Synthetic, keys,
 };
 pub use source::{FilePath, PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials};
 

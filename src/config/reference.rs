@@ -33,6 +33,7 @@ Durations are text such as `\"500ms\"`, `\"10s\"` or `\"15m\"`.
 const EXAMPLES: &[(&str, &str)] = &[
     ("server.allowed_origins", "[\"https://cams.example.org\"]"),
     ("mediamtx.webrtc_hosts", "[\"203.0.113.7\"]"),
+    ("discovery.allowed_hosts", "[\"192.168.1.0/24\", \"drone.local:5554\"]"),
     ("auth.jwt_secret", "\"what `openssl rand -hex 32` prints, in place of this\""),
     ("cameras.synthetic", "2"),
     ("camera.id", "\"camera3\""),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::encoder::VideoEncoder;
+use super::host_entry::{HostEntry, host_entries};
 use super::key::{Key, Preset, Scope};
 use super::rule::{
     Fault, Rule, Shape, Show, address, duration, folder, hosts, line, one_of, optional, origins, parsed,
@@ -201,6 +202,18 @@ section! {
 }
 
 section! {
+    /// `[discovery]`: streams on the network, found or added over the API.
+    "discovery" => Discovery {
+        external_enabled: bool = false, switch(),
+            "Lets the API look for network streams and make them cameras", live;
+        interval: Duration = "0", duration(Duration::from_secs(10), DAY.saturating_mul(365), true),
+            "How often the box looks for streams by itself", live;
+        allowed_hosts: Vec<HostEntry> = no_items(), host_entries(),
+            "Hosts that are looked at and that the API may add; when empty, any host may be added but the box itself, loopback and metadata services, which have to be named", live;
+    }
+}
+
+section! {
     /// `[log]`.
     "log" => Log {
         level: String = "info", level(),
@@ -278,6 +291,7 @@ settings! {
     recording: Recording, "Recording.";
     mediamtx: MediaMtx, "The media server.";
     ffmpeg: Ffmpeg, "FFmpeg.";
+    discovery: Discovery, "Streams on the network.";
     log: Log, "The log.";
 }
 

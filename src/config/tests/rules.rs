@@ -52,7 +52,7 @@ fn unknown_names_are_refused_with_the_nearest_known_one() {
     one_mistake("[camera]\nsource = \"test:testsrc\"", &["camera", "[[camera]]"]);
     one_mistake("camera = [5]", &["camera[0]", "[[camera]]"]);
     // Keys of later issues do nothing yet, and what does nothing is not accepted.
-    for text in ["[server]\ntls = \"auto\"", "[discovery]\ninterval = \"5s\"", "[cameras]\nv4l2 = true"] {
+    for text in ["[server]\ntls = \"auto\"", "[cameras]\nv4l2 = true"] {
         one_mistake(text, &["unknown"]);
     }
 }
