@@ -18,6 +18,7 @@ use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
 use crate::notice::{Fact, Notices};
 use crate::pipeline::{self, Parts};
 use crate::preview::Makers;
+use crate::reach::Reach;
 use crate::recording::{Checking, Recordings, RecordingsOptions};
 use crate::reload::Reloader;
 use crate::retention::{Policy, Retention, RetentionOptions};
@@ -175,6 +176,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         clock: clock.clone(),
         media_dir: data.media(),
         ffmpeg,
+        reach: Reach::new(&settings.discovery.allowed_hosts),
     };
     let cameras = pipeline::start(roster, &parts)?;
     let retention = RetentionOptions {
@@ -192,6 +194,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         cameras.clone(),
         recordings.clone(),
         retention.clone(),
+        parts.reach.clone(),
     );
     let connections = settings.server.max_connections;
     let watched = Watched {

@@ -2,7 +2,8 @@
 
 use crate::base::{CameraId, Result};
 use crate::config::{CameraSection, Settings, SourceSpec, Synthetic, TestPattern, VideoEncoder};
-use crate::store::Store;
+use crate::log;
+use crate::store::{ExternalRow, Store};
 
 /// How many synthetic cameras stand in when there is no other (product.md, cameras.synthetic).
 const STAND_INS: u32 = 2;
@@ -34,6 +35,8 @@ pub struct CameraDef {
     pub audio: bool,
     /// It is known to send sound it should not.
     pub strip_audio: bool,
+    /// It was added over the API: where it may lead is judged at each connect.
+    pub guarded: bool,
 }
 
 /// A camera that was here once.
@@ -59,7 +62,11 @@ pub struct Roster {
 /// Fails when the database does, or when a section's `id` belongs to another camera already.
 pub async fn roster(settings: &Settings, store: &Store) -> Result<Roster> {
     let mut cameras = Vec::new();
-    for want in wanted(settings) {
+    let added = store.external_streams().await?;
+    for want in wanted(settings, &added) {
+        if let SourceSpec::Rtsp(url) = &want.section.source {
+            url.secrets().iter().for_each(log::hide);
+        }
         let id = store.camera_number(&want.identity, want.section.id).await?;
         let def = want.define(id, false);
         store.set_camera_name(id, &def.name).await?;
@@ -85,6 +92,8 @@ pub struct Wanted {
     pub identity: String,
     /// Its settings.
     pub section: CameraSection,
+    /// It was added over the API.
+    pub added: bool,
 }
 
 impl Wanted {
@@ -103,6 +112,7 @@ impl Wanted {
             keep_warm: section.keep_warm,
             audio: section.audio,
             strip_audio,
+            guarded: self.added,
         }
     }
 }
@@ -115,9 +125,11 @@ impl CameraDef {
     }
 }
 
-/// Every camera there should be, configured ones first.
-pub fn wanted(settings: &Settings) -> Vec<Wanted> {
-    let configured = |s: &CameraSection| Wanted { identity: s.source.identity(), section: s.clone() };
+/// Every camera there should be, configured ones first. A stream in `added` that is configured too is the
+/// configured one. Added streams don't end the stand-ins: they may be recorded at that moment.
+pub fn wanted(settings: &Settings, added: &[ExternalRow]) -> Vec<Wanted> {
+    let configured =
+        |s: &CameraSection| Wanted { identity: s.source.identity(), section: s.clone(), added: false };
     let mut all: Vec<_> = settings.camera.iter().map(configured).collect();
     let synthetic = match settings.cameras.synthetic {
         Synthetic::Count(n) => n,
@@ -135,7 +147,30 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
             keep_warm: settings.cameras.keep_warm,
             audio: false,
         };
-        all.push(Wanted { identity: format!("{AUTOMATIC}{slot}"), section });
+        all.push(Wanted { identity: format!("{AUTOMATIC}{slot}"), section, added: false });
+    }
+    for row in added {
+        let Ok(source @ SourceSpec::Rtsp(_)) = row.url.expose().parse() else {
+            tracing::error!(
+                name = row.name,
+                "an added stream has an address that this version does not take"
+            );
+            continue;
+        };
+        if all.iter().any(|want| want.identity == row.identity) {
+            continue;
+        }
+        let section = CameraSection {
+            id: None,
+            name: Some(row.name.clone()),
+            source,
+            resolution: settings.cameras.resolution,
+            fps: settings.cameras.fps,
+            encoder: settings.cameras.encoder,
+            keep_warm: settings.cameras.keep_warm,
+            audio: false,
+        };
+        all.push(Wanted { identity: row.identity.clone(), section, added: true });
     }
     all
 }

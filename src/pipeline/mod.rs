@@ -36,6 +36,7 @@ use crate::encoder::EncodePlan;
 use crate::mediamtx::{MediaMtx, PathSource, PathSpec};
 use crate::notice::Notices;
 use crate::preview::Makers;
+use crate::reach::Reach;
 use crate::recording::{Intent, Recordings};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
@@ -68,6 +69,8 @@ pub struct Parts {
     pub media_dir: PathBuf,
     /// The FFmpeg program.
     pub ffmpeg: Program,
+    /// Which hosts added cameras may lead to.
+    pub reach: Reach,
 }
 
 /// The paths that MediaMTX starts with: every camera's, recordings that go on included.

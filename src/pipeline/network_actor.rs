@@ -9,11 +9,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use crate::base::Mono;
+use crate::base::{Mono, Secret};
 use crate::camera::CameraDef;
 use crate::config::{RtspUrl, SourceSpec};
 use crate::encoder::{Encoder, EncoderEvent, EncoderSpec, repack};
 use crate::mediamtx::{PathState, Track};
+use crate::reach::{Fault, Relay};
 use crate::recording::GapCause;
 use crate::snapshot::{Codec, Keyframes};
 
@@ -36,16 +37,22 @@ struct NetworkActor {
     orders: mpsc::Receiver<Order>,
     view: Shown,
     stills: Stills,
-    probes: (mpsc::Sender<bool>, mpsc::Receiver<bool>),
+    probes: (mpsc::Sender<Probe>, mpsc::Receiver<Probe>),
     repack: Option<Run<Encoder, EncoderEvent>>,
     repack_ready: Option<PathWatch>,
     /// The path whose pull stands in MediaMTX since we put it there.
     pulling: Option<String>,
+    /// With which address it stands there.
+    pulled_from: Option<Secret>,
     /// What MediaMTX last said of the pulled path.
     last: Option<PathState>,
     live_since_us: Option<i64>,
     /// What went wrong on our own side.
     problem: Option<String>,
+    /// Why its host may not be connected to.
+    refused: Option<String>,
+    /// The way to an added camera.
+    relay: Option<Relay>,
 }
 
 enum News {
@@ -53,11 +60,19 @@ enum News {
     Order(Option<Order>),
     Server(bool),
     Seen(Option<PathState>),
-    Probed(bool),
+    Probed(Probe),
     Failed(String),
     Repack(EncoderEvent),
     RepackReady(u64),
     Tick,
+}
+
+/// What a TCP connect found.
+enum Probe {
+    Reached,
+    Absent,
+    /// The host may not be connected to; why, for a person.
+    Refused(String),
 }
 
 /// Starts the actor of a network camera.
@@ -94,9 +109,12 @@ pub(super) fn start(
         repack: None,
         repack_ready: None,
         pulling: None,
+        pulled_from: None,
         last: None,
         live_since_us: None,
         problem: None,
+        refused: None,
+        relay: None,
         def,
     };
     member.task = Some(parts.group.spawn(format!("camera {id}"), actor.run())).into();
@@ -145,7 +163,7 @@ impl NetworkActor {
                 Ok((path, why)) = failures.recv() => {
                     if path == pulled { News::Failed(why) } else { News::Tick }
                 }
-                Some(ok) = self.probes.1.recv() => News::Probed(ok),
+                Some(found) = self.probes.1.recv() => News::Probed(found),
                 event = next_event(&mut self.repack) => News::Repack(event),
                 run = path_ready(&mut self.repack_ready) => News::RepackReady(run),
                 () = ffmpeg.changed() => News::Tick,
@@ -168,8 +186,16 @@ impl NetworkActor {
                     self.take(Event::Server(running)).await;
                 }
                 News::Seen(state) => self.seen(state).await,
-                News::Probed(ok) => self.take(Event::Probed(ok)).await,
-                News::Failed(why) => self.take(Event::Failed(Away::from_failure(&why))).await,
+                News::Probed(found) => self.probed(found).await,
+                News::Failed(why) => {
+                    // To MediaMTX whatever happens behind our own port is one that closed.
+                    let away = match self.relay.as_ref().and_then(Relay::take_fault) {
+                        Some(Fault::Moved) => Away::Moved,
+                        Some(Fault::Unreachable) => Away::Unreachable,
+                        None => Away::from_failure(&why),
+                    };
+                    self.take(Event::Failed(away)).await;
+                }
                 News::Repack(event) => self.repack_said(event).await,
                 News::RepackReady(run) => {
                     self.take(Event::RepackUp(run)).await;
@@ -209,7 +235,13 @@ impl NetworkActor {
         let mut next = Some(event);
         while let Some(event) = next.take() {
             for action in self.machine.step(Mono::now(), event) {
-                if let Action::StartRepack(run) = action {
+                if let Action::Pull = action {
+                    if let Err(refused) = self.pull().await {
+                        // Not the server's doing, so nothing else would end the attempt before its time.
+                        tracing::warn!(camera = %self.def.id, "not connected to: {refused}");
+                        self.take_refusal(refused, &mut next);
+                    }
+                } else if let Action::StartRepack(run) = action {
                     if !self.start_repack(run).await {
                         next = Some(Event::RepackDown(run));
                     }
@@ -223,7 +255,6 @@ impl NetworkActor {
     async fn carry_out(&mut self, action: Action) {
         let id = self.def.id;
         match action {
-            Action::Pull => self.pull().await,
             Action::Park => self.park().await,
             Action::Probe => self.probe(),
             Action::StripSound => {
@@ -256,12 +287,24 @@ impl NetworkActor {
                     self.read_keyframes().await;
                 }
             }
-            Action::StartRepack(_) => unreachable!("taken out before"),
+            Action::Pull | Action::StartRepack(_) => unreachable!("taken out before"),
         }
     }
 
+    async fn probed(&mut self, found: Probe) {
+        self.take(Event::Probed(matches!(found, Probe::Reached))).await;
+        if let Probe::Refused(why) = found {
+            self.problem = Some(why);
+        }
+    }
+
+    fn take_refusal(&mut self, why: String, next: &mut Option<Event>) {
+        self.refused = Some(why);
+        *next = Some(Event::Failed(Away::HostRefused));
+    }
+
     fn is_away(&mut self, away: Away) {
-        self.problem = None;
+        self.problem = if away == Away::HostRefused { self.refused.take() } else { None };
         if let Some(cause) = away.gap() {
             self.parts.recordings.fault(self.def.id, cause);
         }

@@ -5,19 +5,21 @@
 //! recordings have no gap; nothing interrupts a recording but force; what needs a restart is named and
 //! left as it was. Costs nothing until asked.
 
+mod added;
 mod plan;
 mod retention;
 
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::base::{CameraId, Error, ErrorKind, Result};
 use crate::camera::{roster, wanted};
-use crate::config::{self, Mistakes, Settings, Sources};
+use crate::config::{self, Discovery, Mistakes, Settings, Sources};
 use crate::log;
 use crate::pipeline::Cameras;
+use crate::reach::Reach;
 use crate::recording::Recordings;
 use crate::retention::{Policy, Retention};
 use crate::store::Store;
@@ -36,6 +38,9 @@ struct Inner {
     cameras: Cameras,
     recordings: Recordings,
     retention: Retention,
+    reach: Reach,
+    /// What holds for streams on the network.
+    discovery: watch::Sender<Discovery>,
 }
 
 /// What a reload has done.
@@ -55,6 +60,17 @@ pub struct Report {
     pub needs_restart: Vec<String>,
 }
 
+impl Inner {
+    /// Tells what holds for streams on the network, when it is something else than before.
+    fn tell_discovery(&self, running: &Settings) {
+        self.discovery.send_if_modified(|told| {
+            let differs = *told != running.discovery;
+            told.clone_from(&running.discovery);
+            differs
+        });
+    }
+}
+
 impl Reloader {
     /// `running` are the settings that the box was started with, read from `sources`.
     pub fn new(
@@ -64,9 +80,17 @@ impl Reloader {
         cameras: Cameras,
         recordings: Recordings,
         retention: Retention,
+        reach: Reach,
     ) -> Self {
+        let discovery = watch::Sender::new(running.discovery.clone());
         let running = Mutex::new(running);
-        Self(Arc::new(Inner { sources, running, store, cameras, recordings, retention }))
+        let inner = Inner { sources, running, store, cameras, recordings, retention, reach, discovery };
+        Self(Arc::new(inner))
+    }
+
+    /// What holds for streams on the network, now and whenever it changes.
+    pub fn discovery(&self) -> watch::Receiver<Discovery> {
+        self.0.discovery.subscribe()
     }
 
     /// Reads everything again and does what follows from it.
@@ -86,11 +110,14 @@ impl Reloader {
         let known: Vec<_> = inner.store.cameras().await?.into_iter().map(|c| (c.id, c.identity)).collect();
         let recording = inner.recordings.wanted().borrow().clone();
         let now = inner.cameras.defs();
-        let plan = plan(&now, &wanted(&new), &known, &recording, force).map_err(|r| hurts(&r))?;
+        let wanted = wanted(&new, &inner.store.external_streams().await?);
+        let plan = plan(&now, &wanted, &known, &recording, force).map_err(|r| hurts(&r))?;
 
         let live = |path: &String| config::keys().iter().any(|key| key.live && key.path() == *path);
         let (settings, needs_restart): (Vec<_>, Vec<_>) = running.differing(&new).into_iter().partition(live);
         log::change(&new)?;
+        // Before cameras start that were not allowed before.
+        inner.reach.allow(&new.discovery.allowed_hosts);
         for id in plan.removed.iter().filter(|id| recording.contains(id)) {
             if let Err(error) = inner.recordings.stop(*id).await {
                 tracing::warn!(camera = %id, "its recording did not end in order: {}", error.chain());
@@ -109,6 +136,7 @@ impl Reloader {
         inner.cameras.apply(roster, &plan.restarted, &plan.settled).await?;
         running.take_live(&new);
         inner.retention.set(Policy::of(&running.storage));
+        inner.tell_discovery(&running);
         tell(&report);
         Ok(report)
     }

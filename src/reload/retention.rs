@@ -17,12 +17,7 @@ impl Reloader {
         let mut storage = running.storage.clone();
         wish.enter(&mut storage)?;
         let settings = wish.settings();
-        if let Some(variable) = self.fixed(settings.iter().map(|(path, _)| *path)) {
-            let what = "the retention policy is fixed by the environment of the program";
-            return Err(Error::state(what, "FIXED", &["CONFIGURABLE"])
-                .with("reason", "environment")
-                .with("suggestion", format!("take {variable} out of the environment and start again")));
-        }
+        self.must_be_free("the retention policy", settings.iter().map(|(path, _)| *path))?;
         inner.store.set_api_settings(settings).await?;
         running.storage = storage;
         let policy = Policy::of(&running.storage);
@@ -30,10 +25,24 @@ impl Reloader {
         Ok(policy)
     }
 
-    /// The environment variable that sets one of these keys.
-    fn fixed(&self, mut paths: impl Iterator<Item = &'static str>) -> Option<String> {
+    /// Refuses to set keys that an environment variable sets for ever; `what` they are to people.
+    pub(super) fn must_be_free(
+        &self,
+        what: &str,
+        mut paths: impl Iterator<Item = &'static str>,
+    ) -> Result<()> {
         let keys = config::keys();
         let is_set = |name: &String| self.0.sources.environment.iter().any(|(n, _)| n.to_str() == Some(name));
-        paths.find_map(|path| keys.iter().find(|k| k.path() == path).map(|k| k.variable()).filter(is_set))
+        let variable =
+            |path: &'static str| keys.iter().find(|k| k.path() == path).map(|k| k.variable()).filter(is_set);
+        match paths.find_map(variable) {
+            None => Ok(()),
+            Some(variable) => {
+                let what = format!("{what} is fixed by the environment of the program");
+                Err(Error::state(what, "FIXED", &["CONFIGURABLE"])
+                    .with("reason", "environment")
+                    .with("suggestion", format!("take {variable} out of the environment and start again")))
+            }
+        }
     }
 }

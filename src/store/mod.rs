@@ -10,6 +10,7 @@ mod cameras;
 mod check;
 mod connection;
 mod copies;
+mod external;
 mod fragments;
 mod inspect;
 mod keeper;
@@ -27,6 +28,7 @@ mod whole;
 
 pub use cameras::CameraRow;
 pub use connection::Store;
+pub use external::ExternalRow;
 pub use fragments::FragmentsRow;
 pub use inspect::{api_settings_of, inspect};
 pub use open::Opened;

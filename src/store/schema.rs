@@ -112,6 +112,17 @@ CREATE INDEX segments_trimmed ON segments (recording) WHERE trimmed = 1;
 -- sums are read from the index alone
 CREATE INDEX recordings_sizes ON recordings (camera, wanted, size);
 ",
+    "
+-- network streams that were added over the API, and are cameras
+CREATE TABLE external_streams (
+    identity TEXT PRIMARY KEY,
+    -- with its password
+    url      TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    added_us INTEGER NOT NULL
+) WITHOUT ROWID;
+",
 ];
 
 /// The version that this program works with.

@@ -20,6 +20,10 @@ pub enum Away {
     NoStream,
     /// It answers with something else than a stream.
     Failing,
+    /// It sends to another address, which is not followed.
+    Moved,
+    /// Its host may not be connected to.
+    HostRefused,
     /// MediaMTX, which pulls it, is not there.
     ServerDown,
 }
@@ -27,7 +31,7 @@ pub enum Away {
 impl Away {
     /// Every reason once, for tests.
     #[cfg(test)]
-    pub const ALL: [Away; 8] = [
+    pub const ALL: [Away; 10] = [
         Away::Untried,
         Away::Unreachable,
         Away::Ended,
@@ -35,6 +39,8 @@ impl Away {
         Away::LoginRefused,
         Away::NoStream,
         Away::Failing,
+        Away::Moved,
+        Away::HostRefused,
         Away::ServerDown,
     ];
 
@@ -59,9 +65,13 @@ impl Away {
     pub const fn status(self) -> CameraStatus {
         match self {
             Away::Untried | Away::Unreachable | Away::Ended => CameraStatus::Disconnected,
-            Away::Silent | Away::LoginRefused | Away::NoStream | Away::Failing | Away::ServerDown => {
-                CameraStatus::Error
-            }
+            Away::Silent
+            | Away::LoginRefused
+            | Away::NoStream
+            | Away::Failing
+            | Away::Moved
+            | Away::HostRefused
+            | Away::ServerDown => CameraStatus::Error,
         }
     }
 
@@ -77,6 +87,10 @@ impl Away {
                 "the camera answers, but has no stream at this path; correct camera.source or start its stream"
             }
             Away::Failing => "the camera does not deliver its stream",
+            Away::Moved => {
+                "the camera sends elsewhere, which is not followed; add the address where it really is"
+            }
+            Away::HostRefused => "the host may not be connected to; see discovery.allowed_hosts",
             Away::ServerDown => "the media server is being started again",
         }
     }
@@ -85,8 +99,9 @@ impl Away {
     pub const fn gap(self) -> Option<GapCause> {
         match self {
             Away::Unreachable | Away::Ended => Some(GapCause::CameraDisconnected),
-            Away::Silent | Away::NoStream | Away::Failing => Some(GapCause::CameraSilent),
+            Away::Silent | Away::NoStream | Away::Failing | Away::Moved => Some(GapCause::CameraSilent),
             Away::LoginRefused => Some(GapCause::CameraRefused),
+            Away::HostRefused => Some(GapCause::CameraDisconnected),
             Away::Untried | Away::ServerDown => None,
         }
     }

@@ -4,8 +4,12 @@ use super::*;
 use crate::store::{Opened, Store, StorePlaces};
 
 /// A database of each version that was ever released, but this one.
-const EARLIER: [&str; VERSION as usize - 1] =
-    [include_str!("version_1.sql"), include_str!("version_2.sql"), include_str!("version_3.sql")];
+const EARLIER: [&str; VERSION as usize - 1] = [
+    include_str!("version_1.sql"),
+    include_str!("version_2.sql"),
+    include_str!("version_3.sql"),
+    include_str!("version_4.sql"),
+];
 
 fn write(data: &Path, dump: &str) {
     let conn = Connection::open(data.join("fieldcam.db")).unwrap();

@@ -1,0 +1,83 @@
+//! Cameras that come and go by a call, with the settings that are in force.
+
+use std::time::Duration;
+
+use super::{Reloader, hurts};
+use crate::base::{CameraId, Error, Result};
+use crate::camera::{roster, wanted};
+use crate::config::Settings;
+use crate::store::ExternalRow;
+
+impl Reloader {
+    /// Makes a stream a camera, and keeps it. The files are not read again.
+    ///
+    /// Fails with `InvalidState` when it is a camera already, or when there would be more than `most`.
+    pub async fn add(&self, row: ExternalRow, most: usize) -> Result<CameraId> {
+        let inner = &*self.0;
+        let running = inner.running.lock().await;
+        let cameras = inner.cameras.defs();
+        if cameras.iter().any(|def| def.identity == row.identity) {
+            return Err(Error::state("the stream is a camera of this box already", "ADDED", &["REMOVED"])
+                .with("suggestion", "remove it first to add it with another password or name"));
+        }
+        if cameras.len() >= most {
+            let what = format!("the box has {most} cameras, and takes no more");
+            return Err(Error::state(what, "FULL", &["FREE"]).with("suggestion", "remove one first"));
+        }
+        let identity = row.identity.clone();
+        inner.store.add_external_stream(row).await?;
+        let added = self.begin(&running, &identity).await;
+        if added.is_err()
+            && let Err(error) = inner.store.remove_external_stream(&identity).await
+        {
+            tracing::error!("a stream that could not be added is still in the database: {}", error.chain());
+        }
+        added
+    }
+
+    /// Starts the camera of a stream that is in the database.
+    async fn begin(&self, running: &Settings, identity: &str) -> Result<CameraId> {
+        let inner = &*self.0;
+        let roster = roster(running, &inner.store).await?;
+        let added = roster.cameras.iter().find(|def| def.identity == identity).map(|def| def.id);
+        let added = added.ok_or_else(|| Error::internal("an added stream is no camera"))?;
+        inner.cameras.apply(roster, &[], &[]).await?;
+        Ok(added)
+    }
+
+    /// Gives an added stream up; its camera ends, and keeps its number.
+    ///
+    /// Fails with `NotFound` when no such stream was added, and with `InvalidState` while it is recorded.
+    pub async fn remove(&self, identity: &str) -> Result<()> {
+        let inner = &*self.0;
+        let running = inner.running.lock().await;
+        let rows = inner.store.external_streams().await?;
+        if !rows.iter().any(|row| row.identity == identity) {
+            return Err(Error::not_found("Stream", identity)
+                .with("suggestion", "use an added stream's url from get_external_streams"));
+        }
+        let rows: Vec<_> = rows.into_iter().filter(|row| row.identity != identity).collect();
+        let known: Vec<_> = inner.store.cameras().await?.into_iter().map(|c| (c.id, c.identity)).collect();
+        let recording = inner.recordings.wanted().borrow().clone();
+        // Refused while it is recorded, whoever asks: what is recorded ends by stop_recording alone.
+        super::plan(&inner.cameras.defs(), &wanted(&running, &rows), &known, &recording, false)
+            .map_err(|r| hurts(&r))?;
+        inner.store.remove_external_stream(identity).await?;
+        let roster = roster(&running, &inner.store).await?;
+        inner.cameras.apply(roster, &[], &[]).await
+    }
+
+    /// Sets and keeps how often the network is searched; zero is never.
+    ///
+    /// Fails with `InvalidState` when an environment variable says something else for ever.
+    pub async fn set_discovery_interval(&self, interval: Duration) -> Result<()> {
+        let inner = &*self.0;
+        let mut running = inner.running.lock().await;
+        self.must_be_free("the interval of searches", std::iter::once("discovery.interval"))?;
+        let text = format!("\"{}s\"", interval.as_secs());
+        inner.store.set_api_setting("discovery.interval", Some(text)).await?;
+        running.discovery.interval = interval;
+        inner.tell_discovery(&running);
+        Ok(())
+    }
+}
