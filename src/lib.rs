@@ -27,6 +27,7 @@
 //! | `health` | probes and the verdict |
 //! | `live` | live video for browsers: HLS, WebRTC signalling, the page |
 //! | `reload` | the configuration read again while the box runs |
+//! | `external` | streams on the network: looked for, and added as cameras |
 //! | `diag` | one archive that says what a box is and does |
 //! | `rpc` | JSON-RPC methods and sockets |
 //! | `http` | listeners, files, health pages |
@@ -46,6 +47,7 @@ pub mod diag;
 pub mod disk;
 pub mod durable;
 pub mod encoder;
+pub mod external;
 pub mod footage;
 pub mod health;
 pub mod http;

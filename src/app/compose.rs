@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Auth;
 use crate::base::{CameraId, Clock, Error, Mono, Result};
 use crate::config::{self, Settings, Sources};
+use crate::external::External;
 use crate::footage::{Footage, FootageOptions};
 use crate::health::{Health, Watched};
 use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
@@ -196,6 +197,14 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         retention.clone(),
         parts.reach.clone(),
     );
+    let external = External::start(
+        parts.reach.clone(),
+        reloader.clone(),
+        parts.store.clone(),
+        cameras.clone(),
+        clock.clone(),
+        &background,
+    );
     let connections = settings.server.max_connections;
     let watched = Watched {
         mediamtx: &mediamtx,
@@ -215,6 +224,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         mediamtx: mediamtx.clone(),
         health: health.clone(),
         retention,
+        external,
         reloader: reloader.clone(),
         notices,
         clock,

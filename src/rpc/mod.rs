@@ -28,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::auth::Auth;
 use crate::base::Clock;
+use crate::external::External;
 use crate::footage::Footage;
 use crate::health::Health;
 use crate::mediamtx::MediaMtx;
@@ -64,6 +65,8 @@ pub struct Services {
     pub health: Health,
     /// What goes by itself.
     pub retention: Retention,
+    /// Streams on the network.
+    pub external: External,
     /// Reads the configuration again.
     pub reloader: Reloader,
     /// What clients may subscribe to.

@@ -41,6 +41,8 @@ pub struct RtspCamera {
     kind: Kind,
     port: u16,
     api: u16,
+    /// Nobody needs a password; further paths, as MediaMTX's file has them.
+    open: Option<String>,
     server: Option<Child>,
     publisher: Option<Child>,
 }
@@ -49,9 +51,26 @@ impl RtspCamera {
     /// Starts one and waits until it delivers.
     #[track_caller]
     pub fn start(kind: Kind) -> RtspCamera {
+        Self::begin(kind, None)
+    }
+
+    /// One without a password, which serves its stream at `/subject` too, as a drone does.
+    #[track_caller]
+    pub fn start_open(kind: Kind) -> RtspCamera {
+        Self::start_with_paths(kind, "")
+    }
+
+    /// As [`RtspCamera::start_open`], with further paths, such as `gone: {source: publisher}`.
+    #[track_caller]
+    pub fn start_with_paths(kind: Kind, paths: &str) -> RtspCamera {
+        Self::begin(kind, Some(paths.to_owned()))
+    }
+
+    #[track_caller]
+    fn begin(kind: Kind, open: Option<String>) -> RtspCamera {
         let dir = tempfile::Builder::new().prefix("rtsp-camera-").tempdir().unwrap();
         let (port, api) = (free_port(), free_port());
-        let mut camera = RtspCamera { dir, kind, port, api, server: None, publisher: None };
+        let mut camera = RtspCamera { dir, kind, port, api, open, server: None, publisher: None };
         std::fs::write(camera.file("mediamtx.yml"), camera.config()).unwrap();
         camera.start_server();
         camera.start_publisher();
@@ -64,21 +83,32 @@ impl RtspCamera {
 
     fn config(&self) -> String {
         let (port, api) = (self.port, self.api);
+        let (reader, paths) = if let Some(more) = &self.open {
+            let drone = format!("subject: {{source: 'rtsp://127.0.0.1:{port}/live', sourceOnDemand: yes}}");
+            ("any".to_owned(), format!("live: {{}}, {drone}, {more}"))
+        } else {
+            (format!("{USER}, pass: {PASSWORD}"), "live: {}".to_owned())
+        };
         format!(
             "logStructured: yes\n\
              authInternalUsers:\n\
              - {{user: any, ips: [127.0.0.1], permissions: [{{action: publish}}, {{action: api}}]}}\n\
-             - {{user: {USER}, pass: {PASSWORD}, permissions: [{{action: read}}]}}\n\
+             - {{user: {reader}, permissions: [{{action: read}}]}}\n\
              api: yes\napiAddress: 127.0.0.1:{api}\n\
              rtspAddress: 0.0.0.0:{port}\nrtspTransports: [tcp]\n\
              hls: no\nwebrtc: no\nrtmp: no\nsrt: no\nmoq: no\n\
-             paths: {{live: {{}}}}\n"
+             paths: {{{paths}}}\n"
         )
     }
 
     /// Its URL with a password.
     pub fn url(&self, password: &str) -> String {
         format!("rtsp://{USER}:{password}@127.0.0.2:{}/live", self.port)
+    }
+
+    /// Its URL without one.
+    pub fn open_url(&self) -> String {
+        format!("rtsp://{}/live", self.address())
     }
 
     /// Where the box reaches it.

@@ -36,6 +36,7 @@ mod journey;
 mod watch;
 
 // Pictures and live video.
+mod external_streams;
 mod file_camera;
 mod frame_timing;
 mod frames_latest;

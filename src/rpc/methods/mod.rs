@@ -2,6 +2,7 @@
 
 mod cameras;
 mod events;
+mod external;
 mod login;
 mod recordings;
 mod reload;
@@ -49,6 +50,11 @@ pub(super) fn all() -> Vec<Method> {
         later("get_storage_info", Admin, storage::info),
         later("set_retention_policy", Admin, storage::set_policy),
         later("cleanup_old_files", Admin, storage::cleanup),
+        later("discover_external_streams", Operator, external::discover),
+        later("add_external_stream", Operator, external::add),
+        later("remove_external_stream", Operator, external::remove),
+        later("get_external_streams", Viewer, external::list),
+        later("set_discovery_interval", Admin, external::set_interval),
         later("reload_config", Admin, reload::reload),
         now("get_status", Admin, status::status),
         now("get_server_info", Viewer, status::server_info),
@@ -71,14 +77,18 @@ mod tests {
                 "get_camera_list get_camera_status get_camera_capabilities list_recordings list_snapshots \
                  get_recording_info get_snapshot_info subscribe_events unsubscribe_events \
                  get_subscription_stats get_stream_url get_stream_status get_streams get_server_info \
-                 rpc.discover",
+                 get_external_streams rpc.discover",
             ),
-            ("operator", "take_snapshot start_recording stop_recording start_streaming stop_streaming"),
+            (
+                "operator",
+                "take_snapshot start_recording stop_recording start_streaming stop_streaming \
+                 discover_external_streams add_external_stream remove_external_stream",
+            ),
             // The last of the viewer's and the last two of these are ours.
             (
                 "admin",
                 "delete_recording delete_snapshot get_status get_storage_info set_retention_policy \
-                 cleanup_old_files protect_recording reload_config",
+                 cleanup_old_files set_discovery_interval protect_recording reload_config",
             ),
         ];
         let want: BTreeMap<&str, &str> = want

@@ -200,7 +200,8 @@ fn absent(method: &Value, param: &str) -> Vec<(&'static str, &'static str)> {
     let method = method["name"].as_str().unwrap();
     match (param, method) {
         ("device", _) => {
-            ["camera2", "camera00", "camera4294967295", "camera4294967296", "camera99999999999999999999"]
+            // camera2 is the stream that the operator's calls add.
+            ["camera7", "camera00", "camera4294967295", "camera4294967296", "camera99999999999999999999"]
                 .map(|id| ("camera", id))
                 .into()
         }

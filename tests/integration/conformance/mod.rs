@@ -15,6 +15,7 @@ use roles::{ROLES, may, table};
 use serde_json::{Map, Value, json};
 
 use crate::common::document::{document, is_planned};
+use crate::common::rtsp_camera::{H264, RtspCamera};
 use crate::common::{Client, Setup, TestBox, turn, wait_for};
 
 #[test]
@@ -198,7 +199,13 @@ impl Files {
 #[test]
 fn every_method_answers_every_role_as_the_document_says() {
     let _turn = turn::take();
-    let testbox = Setup::new().env("CAMERAS__RESOLUTION", "320x180").start();
+    let drone = RtspCamera::start_open(H264);
+    // The document's own example, and a server that is there.
+    let discovery = format!(
+        "[discovery]\nexternal_enabled = true\nallowed_hosts = [\"192.0.2.20:554\", \"{}\"]",
+        drone.address()
+    );
+    let testbox = Setup::new().env("CAMERAS__RESOLUTION", "320x180").toml(&discovery).start();
     let files = Files::make(&testbox);
     let mut notes = notifications::Ears::open(&testbox);
     let served: Vec<_> = document().methods().filter(|(_, m)| !is_planned(m)).collect();

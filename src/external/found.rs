@@ -1,0 +1,125 @@
+//! Streams that were found, and a bounded memory of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::family::Family;
+use crate::config::RtspUrl;
+
+/// Streams that are remembered; the one that was not seen for longest goes first.
+const MOST: usize = 256;
+
+/// A stream on the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    /// Its address, without credentials.
+    pub url: String,
+    /// Such as `generic_rtsp` or `skydio_stanag4609`.
+    pub kind: String,
+    /// For people.
+    pub name: String,
+    /// It answered when it was last asked, and can be read as it is.
+    pub works: bool,
+    /// When it was first found or added, microseconds since 1970.
+    pub found_us: i64,
+    /// When it last answered.
+    pub seen_us: i64,
+    /// What is known of it.
+    pub capabilities: Capabilities,
+}
+
+/// What is known of a stream; a text is empty where nothing is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capabilities {
+    /// `rtsp` or `rtsps`.
+    pub protocol: String,
+    /// Such as `stanag4609`.
+    pub format: String,
+    /// Who sends it, such as `skydio_uav`.
+    pub source: String,
+    /// `eo`, `ir` or `main`.
+    pub stream_type: String,
+    /// Its port.
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+    /// Such as `h264`.
+    pub codec: String,
+    /// Further facts.
+    pub metadata: Map<String, Value>,
+}
+
+impl Stream {
+    /// Whether it is a drone's.
+    pub fn is_skydio(&self) -> bool {
+        self.kind.starts_with("skydio")
+    }
+}
+
+impl Capabilities {
+    /// Of a stream of which no more is known than its address.
+    pub(super) fn of(url: &RtspUrl, codec: String, metadata: Map<String, Value>) -> Self {
+        let mut shown = url.expose().clone();
+        shown.set_query(None);
+        Self {
+            protocol: shown.scheme().to_owned(),
+            format: "rtp".into(),
+            source: "generic".into(),
+            stream_type: "main".into(),
+            port: url.port(),
+            path: crate::config::hide_credentials(shown.path()),
+            codec,
+            metadata,
+        }
+    }
+
+    /// Of a stream that a search found.
+    pub(super) fn found(
+        family: &Family,
+        url: &Url,
+        stream_type: &str,
+        codec: String,
+        metadata: Map<String, Value>,
+    ) -> Self {
+        let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();
+        Self {
+            protocol: url.scheme().to_owned(),
+            format: family.format.into(),
+            source: family.source.into(),
+            stream_type: stream_type.into(),
+            port: url.port().unwrap_or(554),
+            path: format!("{}{query}", url.path()),
+            codec,
+            metadata,
+        }
+    }
+}
+
+/// Every stream that searches found, by address.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue(BTreeMap<String, Stream>);
+
+impl Catalogue {
+    /// Takes what a search found at `now_us`; answers with the same, first seen when it really was.
+    pub(super) fn note(&mut self, streams: Vec<Stream>, now_us: i64) -> Vec<Stream> {
+        let mut noted = Vec::new();
+        for mut stream in streams {
+            let known = self.0.get(&stream.url);
+            stream.found_us = known.map_or(now_us, |known| known.found_us);
+            stream.seen_us = now_us;
+            self.0.insert(stream.url.clone(), stream.clone());
+            noted.push(stream);
+        }
+        while self.0.len() > MOST {
+            let oldest = self.0.values().min_by_key(|s| s.seen_us).map(|s| s.url.clone());
+            oldest.map(|url| self.0.remove(&url));
+        }
+        noted
+    }
+
+    pub(super) fn all(&self) -> Vec<Stream> {
+        self.0.values().cloned().collect()
+    }
+}
