@@ -5,6 +5,7 @@
 //! | room | what it owns |
 //! |---|---|
 //! | `base` | error kinds, ids, clock, backoff, secrets, units |
+//! | `machine` | what the kernel counts: the machine, our control groups, processes |
 //! | `durable` | files that survive a power cut; quarantine |
 //! | `config` | configuration layers → checked settings; every mistake at once |
 //! | `log` | where the log goes, and what never reaches it |
@@ -53,6 +54,7 @@ pub mod health;
 pub mod http;
 pub mod live;
 pub mod log;
+pub mod machine;
 pub mod mediamtx;
 pub mod notice;
 pub mod pipeline;

@@ -198,7 +198,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         parts.reach.clone(),
     );
     let external = External::start(
-        &parts.reach,
+        parts.reach.clone(),
         reloader.clone(),
         parts.store.clone(),
         cameras.clone(),

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 use super::figure::{Figure, Unit, percentile};
 use super::poller::{Answer, Poller};
-use super::proc_stat::{cpu_seconds, descendants, rss_mib};
+use super::proc_stat::{cpu_seconds, rss_mib};
 use super::subject::Subject;
 use crate::base::{Error, Mono, Result};
+use crate::machine;
 
 /// The box to measure: requirements.md, [webcam].
 pub const CONFIG: &str = "[cameras]\nsynthetic = 5\nresolution = \"320x180\"\nfps = 30\n";
@@ -207,12 +208,15 @@ fn used(subject: &Subject) -> Result<Option<[f64; 2]>> {
     let Some(pid) = subject.pid() else { return Ok(None) };
     let own = cpu_seconds(pid)?;
     // A child may end in between; its time is lost to the sum.
-    Ok(Some([own, own + descendants(pid).into_iter().filter_map(|p| cpu_seconds(p).ok()).sum::<f64>()]))
+    Ok(Some([
+        own,
+        own + machine::descendants(pid).into_iter().filter_map(|p| cpu_seconds(p).ok()).sum::<f64>(),
+    ]))
 }
 
 fn memory(pid: u32) -> Result<[f64; 2]> {
     let own = rss_mib(pid)?;
-    Ok([own, own + descendants(pid).into_iter().filter_map(|p| rss_mib(p).ok()).sum::<f64>()])
+    Ok([own, own + machine::descendants(pid).into_iter().filter_map(|p| rss_mib(p).ok()).sum::<f64>()])
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ struct Inner {
 impl External {
     /// Searches in `group` as often as the configuration says.
     pub fn start(
-        reach: &Reach,
+        reach: Reach,
         reloader: Reloader,
         store: Store,
         cameras: Cameras,
@@ -66,7 +66,7 @@ impl External {
     ) -> Self {
         let discovery = reloader.discovery();
         let external = Self(Arc::new(Inner {
-            reach: reach.apart(),
+            reach,
             reloader,
             discovery: discovery.clone(),
             store,
@@ -102,6 +102,13 @@ impl External {
                 changed = discovery.changed() => if changed.is_err() { return },
             }
         }
+    }
+
+    /// Whether the box looks for streams: by itself from time to time, or right now. Never waits.
+    pub fn is_searching(&self) -> bool {
+        let discovery = self.0.discovery.borrow();
+        let by_itself = discovery.external_enabled && !discovery.interval.is_zero();
+        by_itself || self.0.last.try_lock().is_err()
     }
 
     fn enabled(&self) -> Result<Discovery> {

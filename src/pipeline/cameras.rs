@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::{CameraId, Error, Mono, Result};
 use crate::camera::{CameraDef, Gone};
+use crate::config::SourceSpec;
 use crate::mediamtx::MediaMtx;
 use crate::preview::Preview;
 use crate::recording::{self, CameraFacts, Recordings, StartRecording};
@@ -91,6 +92,11 @@ impl Cameras {
         all.extend(lineup.gone.iter().map(gone_view));
         all.sort_by_key(|c| c.id);
         all
+    }
+
+    /// Those that are configured now, by number. Never waits.
+    pub fn configured(&self) -> Vec<CameraView> {
+        self.lineup().members.values().map(|m| self.view_of(m)).collect()
     }
 
     /// One camera.
@@ -271,6 +277,10 @@ impl Cameras {
 
     fn view_of(&self, member: &Member) -> CameraView {
         let mut view = member.view.borrow().clone();
+        view.driver = member.driver();
+        if view.status == CameraStatus::Connected {
+            view.last_seen = Some(Mono::now());
+        }
         view.recording = self.inner.recordings.wanted().borrow().contains(&view.id);
         if let Some(path) = self.inner.mediamtx.paths().get(&view.id.to_string()) {
             view.stream.path_exists = true;
@@ -284,6 +294,14 @@ impl Cameras {
 impl Member {
     fn keeps_running(&self) -> bool {
         self.def().keep_warm || self.command.is_empty()
+    }
+
+    fn driver(&self) -> &'static str {
+        match self.def.lock().unwrap_or_else(PoisonError::into_inner).source {
+            SourceSpec::Test(_) => "synthetic",
+            SourceSpec::File(_) => "file",
+            SourceSpec::Rtsp(_) => "rtsp",
+        }
     }
 
     /// As configured now.

@@ -2,7 +2,8 @@
 
 use tokio::sync::watch;
 
-use super::view::{CameraView, row};
+use super::view::{CameraStatus, CameraView, row};
+use crate::base::Mono;
 use crate::notice::{CameraRow, Fact, Notices};
 
 /// The actor's end of its view.
@@ -24,8 +25,13 @@ impl Shown {
     }
 
     /// Shows something else.
-    pub fn show(&self, view: CameraView) {
+    pub fn show(&self, mut view: CameraView) {
         let (id, now) = (view.id, row(&view));
+        view.last_seen = {
+            let before = self.view.borrow();
+            let is_there = [before.status, view.status].contains(&CameraStatus::Connected);
+            is_there.then(Mono::now).or(before.last_seen)
+        };
         let before = row(&self.view.send_replace(view));
         if differs(&before, &now) {
             self.notices.send(Fact::Camera { id, was: before.status, row: now });
@@ -43,7 +49,6 @@ fn differs(a: &CameraRow, b: &CameraRow) -> bool {
 mod tests {
     use super::*;
     use crate::base::CameraId;
-    use crate::pipeline::CameraStatus;
 
     #[test]
     fn a_difference_that_clients_see_is_told_once() {

@@ -1,6 +1,6 @@
 //! What the rest of the program may know of a camera: plain copies, taken without waiting.
 
-use crate::base::CameraId;
+use crate::base::{CameraId, Mono};
 use crate::notice::CameraRow;
 
 /// Whether a camera delivers, as clients see it (contract.md: CONNECTED, DISCONNECTED, ERROR).
@@ -106,6 +106,10 @@ pub struct CameraView {
     pub problem: Option<String>,
     /// Its stream passes through an FFmpeg.
     pub needs_ffmpeg: bool,
+    /// What brings its pictures: `synthetic`, `file`, `rtsp`; empty when it is no longer configured.
+    pub driver: &'static str,
+    /// When it was last connected; none when it has not been since the start.
+    pub last_seen: Option<Mono>,
     /// What its stream will be, in MediaMTX's word, when this box encodes it; none when the camera decides.
     pub encoded_as: Option<&'static str>,
 }
@@ -128,6 +132,8 @@ impl CameraView {
             recording: false,
             problem: None,
             needs_ffmpeg: false,
+            driver: "",
+            last_seen: None,
             encoded_as: None,
         }
     }

@@ -78,6 +78,9 @@ where
     tokio::pin!(alarm);
     loop {
         if let ControlFlow::Break(fault) = socket.answer(shared) {
+            if fault.is_some() {
+                shared.services.health.traffic().dropped();
+            }
             return socket.farewell(fault).await;
         }
         let need = socket.reader.held_after_growth();
@@ -127,17 +130,21 @@ where
             }
             () = &mut alarm => {
                 let now = Mono::now();
+                let dropped = || shared.services.health.traffic().dropped();
                 if pulse.doubted_since().is_some_and(|t| now.since(t) >= ANSWER_TIME) {
+                    dropped();
                     let reason = "it did not answer, and others wait for its place";
                     return socket.farewell(Some(Fault { code: CloseCode::Again, reason })).await;
                 }
                 if began.is_some_and(|t| now.since(t) >= MESSAGE_TIME) {
+                    dropped();
                     let reason = "a large message was not complete within 10 s";
                     return socket.farewell(Some(Fault { code: CloseCode::Policy, reason })).await;
                 }
                 let silent = now.since(heard) >= shared.idle_timeout;
                 let stuck = !writer.pending().is_empty() && now.since(progress.max(heard)) >= shared.idle_timeout;
                 if silent || stuck {
+                    dropped();
                     return;
                 }
                 if now.since(heard) >= quiet {

@@ -33,6 +33,7 @@ mod api_limits;
 mod conformance;
 mod film;
 mod journey;
+mod metrics;
 mod watch;
 
 // Pictures and live video.

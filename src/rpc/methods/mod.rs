@@ -4,6 +4,7 @@ mod cameras;
 mod events;
 mod external;
 mod login;
+mod metrics;
 mod recordings;
 mod reload;
 mod shared;
@@ -57,6 +58,8 @@ pub(super) fn all() -> Vec<Method> {
         later("set_discovery_interval", Admin, external::set_interval),
         later("reload_config", Admin, reload::reload),
         now("get_status", Admin, status::status),
+        now("get_metrics", Admin, metrics::metrics),
+        now("get_system_status", Viewer, status::progress),
         now("get_server_info", Viewer, status::server_info),
     ]
 }
@@ -76,7 +79,7 @@ mod tests {
                 "viewer",
                 "get_camera_list get_camera_status get_camera_capabilities list_recordings list_snapshots \
                  get_recording_info get_snapshot_info subscribe_events unsubscribe_events \
-                 get_subscription_stats get_stream_url get_stream_status get_streams get_server_info \
+                 get_subscription_stats get_stream_url get_stream_status get_streams get_server_info get_system_status \
                  get_external_streams rpc.discover",
             ),
             (
@@ -87,7 +90,7 @@ mod tests {
             // The last of the viewer's and the last two of these are ours.
             (
                 "admin",
-                "delete_recording delete_snapshot get_status get_storage_info set_retention_policy \
+                "delete_recording delete_snapshot get_metrics get_status get_storage_info set_retention_policy \
                  cleanup_old_files set_discovery_interval protect_recording reload_config",
             ),
         ];

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::base::Result;
+use crate::base::{CameraId, Result};
 use crate::health::{Component, Report};
+use crate::pipeline::{CameraStatus, CameraView};
 use crate::rpc::params::Nothing;
 use crate::rpc::session::Call;
 
@@ -40,6 +41,46 @@ impl Status {
                 mediamtx: report.observed.mediamtx.word(),
             },
         }
+    }
+}
+
+/// How far the start of the box has come.
+#[derive(Serialize)]
+pub(super) struct Progress {
+    status: &'static str,
+    message: String,
+    available_cameras: Vec<CameraId>,
+    discovery_active: bool,
+}
+
+pub(super) fn progress(call: &Call, _: Nothing) -> Result<Progress> {
+    let services = &call.services;
+    let observed = services.health.report().observed;
+    let cameras = services.cameras.configured();
+    let (status, mut message) = word(observed.mediamtx, &cameras);
+    if let Some(checking) = observed.checking.text() {
+        message = format!("{message}; {checking}");
+    }
+    let is_there = |view: &&CameraView| view.status == CameraStatus::Connected;
+    Ok(Progress {
+        status,
+        message,
+        available_cameras: cameras.iter().filter(is_there).map(|view| view.id).collect(),
+        discovery_active: services.external.is_searching(),
+    })
+}
+
+/// A box without its media server can do nothing with its cameras, so it is starting, or partly there
+/// when that is an accident; else it is as much there as its cameras are.
+fn word(mediamtx: Component, cameras: &[CameraView]) -> (&'static str, String) {
+    let away = cameras.iter().filter(|view| view.status != CameraStatus::Connected);
+    let away: Vec<String> = away.map(|view| view.id.to_string()).collect();
+    match mediamtx {
+        Component::Starting => ("starting", "the media server is starting".into()),
+        Component::Running if cameras.is_empty() => ("ready", "no camera is configured".into()),
+        Component::Running if away.is_empty() => ("ready", "every camera is there".into()),
+        Component::Running => ("partial", format!("not there or not working: {}", away.join(", "))),
+        _ => ("partial", "the media server does not run; it is being started again".into()),
     }
 }
 

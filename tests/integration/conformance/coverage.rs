@@ -8,7 +8,13 @@ use serde_json::Value;
 use crate::common::document::{document, is_planned};
 
 /// Members that only a fault brings forth; the tests of those faults look at them.
-const OF_FAULTS: [&str; 7] = [
+const OF_FAULTS: [&str; 13] = [
+    "get_metrics.alerts[].subject",
+    "get_metrics.alerts[].level",
+    "get_metrics.alerts[].value",
+    "get_metrics.alerts[].threshold",
+    "get_metrics.alerts[].since",
+    "get_metrics.alerts[].message",
     "get_camera_status.problem",
     "get_recording_info.segments[].lost",
     "get_recording_info.gaps[].start_time",
