@@ -10,7 +10,7 @@ use crate::auth::Role;
 use crate::base::units;
 use crate::{bench, config, ctl, diag, mediamtx, store};
 
-use super::{compose, token};
+use super::{compose, key, token};
 
 /// Firmware for camera boxes: records, streams and answers JSON-RPC.
 #[derive(Parser)]
@@ -41,6 +41,13 @@ enum Command {
         /// How long it is valid, such as 24h
         #[arg(long, default_value = "24h", value_parser = units::parse_duration)]
         ttl: Duration,
+    },
+    /// Make, list, replace and revoke API keys
+    Key {
+        #[command(flatten)]
+        config: ConfigArg,
+        #[command(subcommand)]
+        work: key::KeyCommand,
     },
     /// Drive a box from a laptop
     Ctl(ctl::CtlArgs),
@@ -90,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::CheckConfig(arg) => check_config(&arg),
         Command::Config(arg) => show_config(&arg),
         Command::Token { config, role, user, ttl } => print_token(&config, role, &user, ttl),
+        Command::Key { config, work } => keys(&config, work),
         Command::Ctl(args) => ctl_main(args),
         Command::Bench(args) => bench_main(args),
         Command::Diag { config, output } => collect(&config, output),
@@ -181,6 +189,17 @@ fn print_token(arg: &ConfigArg, role: Role, user: &str, ttl: Duration) -> ExitCo
         }
         Err(error) => failed(&error),
     }
+}
+
+fn keys(arg: &ConfigArg, work: key::KeyCommand) -> ExitCode {
+    let loaded = match load(arg) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    with_runtime(async {
+        say(&key::run(&loaded.settings, work).await?);
+        Ok(())
+    })
 }
 
 fn collect(arg: &ConfigArg, output: Option<PathBuf>) -> ExitCode {

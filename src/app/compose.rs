@@ -120,6 +120,8 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         clock.clone(),
         settings.auth.rate_limit_per_minute,
     )?;
+    auth.keep_keys_in(store.clone()).await?;
+    background.spawn("API keys", auth.clone().look_after_keys(background.stop().clone()));
     let notices = Notices::new();
     let roster = camera::roster(settings, &store).await?;
     let ffmpeg = Program::watch(settings.ffmpeg.binary.clone(), &cameras_phase);
@@ -330,9 +332,9 @@ impl Gate for StreamGate {
         self.0.check_stream(user, password).ok().map(|login| login.deadline)
     }
 
-    fn still_valid(&self, _user: &str) -> bool {
-        // Tokens end by expiry alone, which MediaMTX's room follows itself.
-        true
+    fn still_valid(&self, user: &str) -> bool {
+        // Expiry is followed by MediaMTX's room itself; an API key may be revoked.
+        self.0.may_go_on(user)
     }
 }
 

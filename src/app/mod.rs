@@ -10,6 +10,7 @@ mod damage;
 mod data_dir;
 mod disk_care;
 mod endpoints;
+mod key;
 mod token;
 
 pub use cli::main;

@@ -39,9 +39,13 @@ pub fn local_door() -> Option<Local> {
     let loaded = config::load(&Sources::of_process(None)).ok()?;
     let settings = loaded.settings;
     let token = mint(&settings, Role::Admin, "local", LOCAL_TTL).ok();
+    Some(Local { token, port: Some(port(&settings)) })
+}
+
+/// The API's port as the box of `settings` wrote it down, or as it is configured.
+pub fn port(settings: &Settings) -> u16 {
     let text = std::fs::read_to_string(endpoints_file(&settings.storage.data_dir)).ok();
-    let port = text.and_then(|t| port_of(&t)).or(Some(settings.server.listen.port()));
-    Some(Local { token, port })
+    text.and_then(|t| port_of(&t)).unwrap_or(settings.server.listen.port())
 }
 
 /// The API's port in the text of `endpoints.json`.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Standing;
 use crate::base::{Error, Mono, Result};
 
 /// What somebody may do; a later one includes those before it.
@@ -73,11 +74,13 @@ pub struct Login {
     pub deadline: Mono,
     /// Tells tokens apart without giving them away: the same token has the same id.
     pub token_id: String,
+    /// Whether what it rests on was withdrawn since.
+    pub standing: Standing,
 }
 
 impl Login {
     /// Whether the log-in still holds.
     pub fn is_valid(&self, now: Mono) -> bool {
-        now < self.deadline
+        now < self.deadline && !self.standing.is_revoked()
     }
 }

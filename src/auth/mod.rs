@@ -7,9 +7,11 @@
 //! no answer says more than that a credential is bad or expired. Costs a few microseconds a check
 //! and one small table entry for each user who called within the last minute.
 
+mod api_key;
 mod attempts;
 mod bucket;
 mod hs256;
+mod key_ring;
 mod keys;
 mod login;
 mod refusal;
@@ -17,6 +19,7 @@ mod remembered;
 mod secret_file;
 mod sessions;
 mod signed;
+mod standing;
 mod stream;
 mod token;
 
@@ -25,19 +28,28 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+pub use key_ring::{ApiKey, NewApiKey};
 pub use login::{Login, Role};
 pub use refusal::{is_link_late, is_link_refused, link_refused, no_login};
 pub use remembered::Remembered;
 pub use sessions::{SessionLease, Sessions};
+pub use standing::Standing;
 pub use stream::StreamLogin;
 
 use crate::base::{Clock, Error, ErrorKind, Mono, Result, Secret};
+use crate::store::Store;
 use attempts::Attempts;
 use bucket::Buckets;
+use key_ring::KeyRing;
 use keys::Keys;
 
 /// How long a signed link can be followed for the first time (contract.md, "HTTP").
 pub const LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// The HTTP header that carries an API key.
+pub const API_KEY: &str = "x-api-key";
 
 /// The fewest bytes that a secret may have (contract.md).
 pub const SECRET_MIN_BYTES: usize = 32;
@@ -51,6 +63,7 @@ struct Inner {
     clock: Clock,
     buckets: Buckets,
     attempts: Attempts,
+    ring: KeyRing,
     clock_trusted: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -77,14 +90,23 @@ impl Auth {
             clock,
             buckets: Buckets::new(calls_per_minute),
             attempts: Attempts::default(),
+            ring: KeyRing::default(),
             clock_trusted: Box::new(ntp_synchronised),
         })))
     }
 
-    /// Logs in with a token.
+    /// Logs in with a token or an API key.
     pub fn verify(&self, token: &str) -> Result<Login> {
+        if token.starts_with(api_key::PREFIX) {
+            return self.verify_key(token);
+        }
         let inner = &*self.0;
         token::verify(&inner.keys, token, inner.clock.wall_us(), Mono::now(), &inner.clock_trusted)
+    }
+
+    /// Logs in with an API key.
+    pub fn verify_key(&self, key: &str) -> Result<Login> {
+        self.0.ring.verify(key, &self.0.clock)
     }
 
     /// As [`Auth::verify`] with the value of an HTTP `Authorization` header (RFC 6750). `None`: one
@@ -117,7 +139,11 @@ impl Auth {
 
     /// The login behind a signed query. Other members of the query are ignored.
     pub fn check_signed(&self, method: &str, path: &str, query: &str) -> Result<Login> {
-        signed::check(&self.0.keys, method, path, query, Mono::now(), self.0.clock.wall_us())
+        let mut login =
+            signed::check(&self.0.keys, method, path, query, Mono::now(), self.0.clock.wall_us())?;
+        login.standing =
+            self.0.ring.standing(&login.token_id).filter(|s| !s.is_revoked()).ok_or_else(gone)?;
+        Ok(login)
     }
 
     /// Name and password that read streams, and do nothing else, until `login`'s token expires. The
@@ -128,7 +154,73 @@ impl Auth {
 
     /// Checks what a stream's reader sent.
     pub fn check_stream(&self, user: &str, password: &str) -> Result<StreamLogin> {
-        stream::check(&self.0.keys, user, password, self.0.clock.wall_us(), Mono::now())
+        let wall_us = self.0.clock.wall_us();
+        if let Some(id) = KeyRing::stream_user(user) {
+            let opens = self.0.ring.check_stream(id, password, wall_us).ok_or_else(gone)?;
+            let (expires_us, deadline) = opens;
+            return Ok(StreamLogin { expires_us, deadline, token_id: user.to_owned() });
+        }
+        let login = stream::check(&self.0.keys, user, password, wall_us, Mono::now())?;
+        if self.0.ring.standing(&login.token_id).is_none_or(|s| s.is_revoked()) {
+            return Err(gone());
+        }
+        Ok(login)
+    }
+
+    /// Whether a stream's reader who was let in as `user` may go on, as far as not expired.
+    pub fn may_go_on(&self, user: &str) -> bool {
+        let ring = &self.0.ring;
+        match KeyRing::stream_user(user) {
+            Some(id) => ring.is_good(id, self.0.clock.wall_us()),
+            None => {
+                let token_id = user.split_once('-').map_or("", |(_, id)| id);
+                ring.standing(token_id).is_some_and(|s| !s.is_revoked())
+            }
+        }
+    }
+
+    /// Takes in the API keys that `store` has, and keeps changes there from now on.
+    pub async fn keep_keys_in(&self, store: Store) -> Result<()> {
+        self.0.ring.load(store).await
+    }
+
+    /// Every API key, newest first.
+    pub fn api_keys(&self) -> Vec<ApiKey> {
+        self.0.ring.list()
+    }
+
+    /// Makes an API key that expires after `lasts`, or never.
+    pub async fn create_api_key(&self, role: Role, name: &str, lasts: Option<Duration>) -> Result<NewApiKey> {
+        self.0.ring.create(role, name, lasts, self.0.clock.wall_us()).await
+    }
+
+    /// Makes an API key in place of another one, which ends after `overlap`; answers with when that is,
+    /// microseconds since 1970.
+    pub async fn rotate_api_key(
+        &self,
+        id: &str,
+        overlap: Duration,
+        lasts: Option<Duration>,
+    ) -> Result<(NewApiKey, i64)> {
+        self.0.ring.rotate(id, overlap, lasts, self.0.clock.wall_us()).await
+    }
+
+    /// Ends an API key and whatever goes on in its name, at once.
+    pub async fn revoke_api_key(&self, id: &str) -> Result<ApiKey> {
+        self.0.ring.revoke(id).await
+    }
+
+    /// Follows the keys' expiry and notes their use, until `stop`.
+    pub async fn look_after_keys(self, stop: CancellationToken) {
+        let mut noted = Mono::now();
+        while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
+            self.0.ring.sweep(self.0.clock.wall_us());
+            if Mono::now().since(noted) >= key_ring::NOTE_USE {
+                self.0.ring.note_use().await;
+                noted = Mono::now();
+            }
+        }
+        self.0.ring.note_use().await;
     }
 
     /// Counts a failed log-in; answers with how long to wait before `address` is told. Nothing else of it,
@@ -141,6 +233,10 @@ impl Auth {
     pub fn admit(&self, login: &Login) -> Result<()> {
         self.0.buckets.admit(&login.user, Mono::now())
     }
+}
+
+fn gone() -> Error {
+    refused("key_revoked", "ask for a new key, then for the address again")
 }
 
 /// "Not logged in" in the contract's words; `reason` is a word for programs.

@@ -113,7 +113,7 @@ impl AsRef<Login> for Login {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Role;
+    use crate::auth::{Role, Standing};
 
     fn login(now: Mono, valid: Duration) -> Login {
         Login {
@@ -123,6 +123,7 @@ mod tests {
             expires_us: 0,
             deadline: now + valid,
             token_id: "abcdefghijkl".into(),
+            standing: Standing::default(),
         }
     }
 

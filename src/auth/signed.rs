@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::keys::Keys;
 use super::refusal::LINK_EXPIRED;
-use super::{Login, Role, refused};
+use super::{Login, Role, Standing, refused};
 use crate::base::{Mono, Result};
 
 const LAYOUT: u8 = 1;
@@ -99,6 +99,7 @@ fn decode(text: &str) -> Option<Login> {
         expires_us: 0,
         deadline: Mono(u64::from_be_bytes(seconds).saturating_mul(SECOND_NS)),
         token_id: String::from_utf8(token_id.to_vec()).ok()?,
+        standing: Standing::default(),
     })
 }
 
@@ -126,6 +127,7 @@ mod tests {
             expires_us: 0,
             deadline: NOW + Duration::from_secs(3600),
             token_id: "abcdefghijkl".into(),
+            standing: Standing::default(),
         }
     }
 

@@ -56,7 +56,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::auth::Role;
+    use crate::auth::{Role, Standing};
 
     const WALL_US: i64 = 1_736_951_400_000_000;
 
@@ -72,6 +72,7 @@ mod tests {
             expires_us: WALL_US + 60_500_000,
             deadline: Mono(0),
             token_id: "ab-_efghijkl".into(),
+            standing: Standing::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
-use super::{Login, Role, refused};
+use super::{Login, Role, Standing, refused};
 use crate::base::{Error, Mono, Result, Secret};
 
 /// Tokens of real issuers stay below 2 KiB.
@@ -72,6 +72,7 @@ pub(super) fn verify(
         expires_us,
         deadline: now + Duration::from_micros(left_us.unsigned_abs()),
         token_id: keys.token_ids.sign(&[token]).split_off(12),
+        standing: Standing::default(),
     })
 }
 

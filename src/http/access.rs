@@ -6,7 +6,7 @@ use hyper::{Request, Response};
 use super::answer::{self, Body};
 use super::downloads::Lease;
 use super::server::Main;
-use crate::auth::{Login, Remembered, link_refused, no_login};
+use crate::auth::{API_KEY, Login, Remembered, link_refused, no_login};
 use crate::base::query::member;
 use crate::base::{Error, Mono};
 
@@ -28,6 +28,10 @@ pub(super) fn enter<B>(
     let auth = &main.services.auth;
     if let Some(value) = request.headers().get(AUTHORIZATION) {
         let login = auth.verify_again(remembered, value.as_bytes()).map_err(|e| challenge(&e))?;
+        return Ok(Guest { login, lease: None });
+    }
+    if let Some(value) = request.headers().get(API_KEY) {
+        let login = auth.verify_key(value.to_str().unwrap_or_default()).map_err(|e| challenge(&e))?;
         return Ok(Guest { login, lease: None });
     }
     let query = request.uri().query().unwrap_or_default();

@@ -15,7 +15,7 @@ use super::answer::{self, Body};
 use super::downloads;
 use super::file_body::Hold;
 use super::server::Main;
-use crate::auth::Remembered;
+use crate::auth::{Remembered, Standing};
 use crate::base::Result;
 use crate::recording::Lease;
 
@@ -23,10 +23,14 @@ use crate::recording::Lease;
 struct Held {
     _entry: Option<downloads::Lease>,
     files: Option<Lease>,
+    standing: Standing,
 }
 
 impl Hold for Held {
     fn progress(&self) -> io::Result<()> {
+        if self.standing.is_revoked() {
+            return Err(io::Error::other("the log-in was withdrawn"));
+        }
         match &self.files {
             Some(files) if !files.progress() => Err(io::Error::other("the recording is being deleted")),
             _ => Ok(()),
@@ -55,7 +59,7 @@ pub(super) async fn answer<B>(main: &Main, request: &Request<B>, remembered: &Re
             Wanted::Snapshot(_) => None,
         };
         let found = find(main, wanted, request.headers()).await?;
-        let hold = Box::new(Held { _entry: guest.lease, files });
+        let hold = Box::new(Held { _entry: guest.lease, files, standing: guest.login.standing });
         content::send(content::open(found).await?, request.method(), request.headers(), hold)
     };
     match sent.await {

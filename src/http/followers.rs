@@ -59,7 +59,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Role;
+    use crate::auth::{Role, Standing};
     use crate::base::Mono;
 
     fn login(n: usize) -> Login {
@@ -70,6 +70,7 @@ mod tests {
             expires_us: 0,
             deadline: Mono(0),
             token_id: format!("token{n}"),
+            standing: Standing::default(),
         }
     }
 

@@ -132,7 +132,7 @@ impl Walk {
     async fn look(&mut self) -> Option<Picture> {
         tokio::time::sleep(self.due.from_now()).await;
         let end = self.follower.guest.login.deadline.min(Mono::now() + AWAY);
-        while !end.from_now().is_zero() {
+        while !end.from_now().is_zero() && self.follower.guest.login.is_valid(Mono::now()) {
             let Some(_) = self.preview.newer_than(self.last, LOOK_AGAIN.min(end.from_now())).await else {
                 self.follow_changes();
                 continue;

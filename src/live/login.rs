@@ -5,7 +5,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use super::Inner;
 use super::page;
 use super::place::signed_path;
-use crate::auth::{Login, is_link_late, link_refused, no_login};
+use crate::auth::{API_KEY, Login, is_link_late, link_refused, no_login};
 use crate::base::query::member;
 use crate::base::{CameraId, Error, ErrorKind, Mono, Result};
 
@@ -27,6 +27,10 @@ impl Inner {
     pub(super) fn guest(&self, headers: &HeaderMap, query: &str, camera: CameraId) -> Result<Guest> {
         if let Some(value) = headers.get(AUTHORIZATION) {
             let login = self.auth.verify_header(value.to_str().ok())?;
+            return Ok(Guest { login, link: None, page: None });
+        }
+        if let Some(value) = headers.get(API_KEY) {
+            let login = self.auth.verify_key(value.to_str().unwrap_or_default())?;
             return Ok(Guest { login, link: None, page: None });
         }
         if let Some(key) = member(query, page::SESSION) {

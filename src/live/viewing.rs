@@ -59,7 +59,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::auth::Role;
+    use crate::auth::{Role, Standing};
 
     #[test]
     fn a_session_is_for_its_camera_and_its_link_alone() {
@@ -71,6 +71,7 @@ mod tests {
             expires_us: 0,
             deadline: now + Duration::from_secs(10),
             token_id: "abcdefghijkl".into(),
+            standing: Standing::default(),
         };
         let (camera, other) = (CameraId(0), CameraId(1));
         let remote = IpAddr::from([127, 0, 0, 1]);

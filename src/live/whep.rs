@@ -238,7 +238,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::auth::Role;
+    use crate::auth::{Role, Standing};
 
     fn track(codec: &str) -> Track {
         Track { codec: codec.into(), ..Track::default() }
@@ -270,6 +270,7 @@ mod tests {
             expires_us: 0,
             deadline: now + Duration::from_secs(10),
             token_id: "abcdefghijkl".into(),
+            standing: Standing::default(),
         };
         for n in 0..=CALLS_KEPT as u64 {
             let call = Call { camera: CameraId(0), login: login.clone(), begun: Mono(n) };

@@ -8,7 +8,7 @@ const HIDDEN: &str = "***";
 /// `text` without the passwords of addresses, bearer tokens, JWTs, and values of names such as
 /// `sig`, `token` and `password`. What is left of a line still says that something was there.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    [addresses as fn(&str) -> Option<String>, headers, bearers, jwts, named]
+    [addresses as fn(&str) -> Option<String>, headers, bearers, jwts, keys, named]
         .into_iter()
         .fold(Cow::Borrowed(text), |text, pass| pass(&text).map_or(text, Cow::Owned))
 }
@@ -139,6 +139,21 @@ fn jwts(text: &str) -> Option<String> {
             start + word_end(&text[start..], |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
         if text[start..end].bytes().filter(|b| *b == b'.').count() >= 2 {
             copy.replace(start, end, "<jwt>");
+        }
+        from = end;
+    }
+    copy.finish()
+}
+
+/// API keys of ours, but not their ids alone.
+fn keys(text: &str) -> Option<String> {
+    let mut copy = Copy::of(text);
+    let mut from = 0;
+    while let Some(found) = text[from..].find("fk_") {
+        let start = from + found;
+        let end = start + word_end(&text[start..], |c| c.is_ascii_alphanumeric() || c == '_');
+        if end - start > 20 {
+            copy.replace(start, end, "<key>");
         }
         from = end;
     }

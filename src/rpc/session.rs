@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::events::{Client, Hub, Subscriber};
 use super::{Reached, Services};
-use crate::auth::{Login, Role, refused};
+use crate::auth::{Login, Role, Standing, refused};
 use crate::base::{Error, ErrorKind, Mono, Result};
 
 /// One socket's caller.
@@ -53,6 +53,16 @@ impl Session {
         self.call.login = Some(Arc::new(login));
     }
 
+    /// What its log-in rests on.
+    pub(super) fn standing(&self) -> Standing {
+        self.call.login.as_ref().map(|login| login.standing.clone()).unwrap_or_default()
+    }
+
+    /// Ends its subscriptions.
+    pub(super) fn unsubscribe(&mut self) {
+        self.subscriber = None;
+    }
+
     /// Whether anybody has logged in, be it expired.
     pub(super) fn is_known(&self) -> bool {
         self.call.login.is_some()
@@ -65,6 +75,9 @@ impl Call {
         let login = self.login.as_ref().ok_or_else(|| {
             refused("not_authenticated", "call authenticate {auth_token} first; `fieldcam token` makes one")
         })?;
+        if login.standing.is_revoked() {
+            return Err(refused("key_revoked", "the API key was revoked; ask for a new one"));
+        }
         if !login.is_valid(now) {
             return Err(refused("token_expired", "call authenticate with a new token"));
         }

@@ -98,6 +98,7 @@ where
         }
         let blocked = socket.writer.pending().len() >= OUT_HIGH;
         let client = socket.session.client().cloned();
+        let standing = socket.session.standing();
         let Socket { io, reader, writer, session, claim, .. } = &mut socket;
         tokio::select! {
             biased;
@@ -112,6 +113,7 @@ where
                 let client = client.as_deref().expect("only a client is ready");
                 events::deliver(client, session.hub(), &session.call, writer, OUT_HIGH);
             }
+            () = standing.revoked(), if client.is_some() => session.unsubscribe(),
             () = shared.budget.grow(claim, need, session.is_known()), if !covered => {}
             turn = std::future::poll_fn(|cx| turn(cx, io, reader, writer, covered && !blocked)) => match turn {
                 Ok(Turn::Read) => {

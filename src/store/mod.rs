@@ -5,6 +5,7 @@
 //! commit's fsync (they have a connection of their own). Costs two threads and about 1 MiB.
 
 mod alarm;
+mod api_keys;
 mod camera_card;
 mod cameras;
 mod check;
@@ -26,6 +27,7 @@ mod snapshots;
 mod suspend;
 mod whole;
 
+pub use api_keys::ApiKeyRow;
 pub use cameras::CameraRow;
 pub use connection::Store;
 pub use external::ExternalRow;

@@ -123,6 +123,19 @@ CREATE TABLE external_streams (
     added_us INTEGER NOT NULL
 ) WITHOUT ROWID;
 ",
+    "
+CREATE TABLE api_keys (
+    id          TEXT PRIMARY KEY,
+    name        TEXT NOT NULL,
+    role        TEXT NOT NULL,
+    -- SHA-256: the keys are random, so nothing slower is needed
+    key_hash    BLOB NOT NULL,
+    stream_hash BLOB NOT NULL,
+    created_us  INTEGER NOT NULL,
+    expires_us  INTEGER,
+    used_us     INTEGER
+) WITHOUT ROWID;
+",
 ];
 
 /// The version that this program works with.

@@ -29,6 +29,7 @@ mod api_bad_frames;
 mod api_bad_requests;
 mod api_bad_tokens;
 mod api_contract;
+mod api_keys;
 mod api_limits;
 mod conformance;
 mod film;

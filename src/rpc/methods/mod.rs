@@ -3,6 +3,7 @@
 mod cameras;
 mod events;
 mod external;
+mod keys;
 mod login;
 mod metrics;
 mod recordings;
@@ -56,6 +57,10 @@ pub(super) fn all() -> Vec<Method> {
         later("remove_external_stream", Operator, external::remove),
         later("get_external_streams", Viewer, external::list),
         later("set_discovery_interval", Admin, external::set_interval),
+        later("create_api_key", Admin, keys::create),
+        now("list_api_keys", Admin, keys::list),
+        later("rotate_api_key", Admin, keys::rotate),
+        later("revoke_api_key", Admin, keys::revoke),
         later("reload_config", Admin, reload::reload),
         now("get_status", Admin, status::status),
         now("get_metrics", Admin, metrics::metrics),
@@ -87,11 +92,15 @@ mod tests {
                 "take_snapshot start_recording stop_recording start_streaming stop_streaming \
                  discover_external_streams add_external_stream remove_external_stream",
             ),
-            // The last of the viewer's and the last two of these are ours.
             (
                 "admin",
                 "delete_recording delete_snapshot get_metrics get_status get_storage_info set_retention_policy \
-                 cleanup_old_files set_discovery_interval protect_recording reload_config",
+                 cleanup_old_files set_discovery_interval",
+            ),
+            // These are ours, as is the last of the viewer's.
+            (
+                "admin",
+                "protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key",
             ),
         ];
         let want: BTreeMap<&str, &str> = want

@@ -17,7 +17,7 @@ impl Params for Device {
 /// `{limit?, offset?}`.
 pub(super) struct Page {
     pub(super) limit: u32,
-    offset: u64,
+    pub(super) offset: u64,
 }
 
 impl Params for Page {

@@ -123,6 +123,11 @@ impl<'a> Caller<'a> {
             _ => None,
         };
         params.extend(file.map(|file| ("filename".to_owned(), file.into())));
+        match method {
+            "rotate_api_key" => drop(params.insert("id".into(), files.key.clone().into())),
+            "revoke_api_key" => drop(params.insert("id".into(), files.other_key.clone().into())),
+            _ => {}
+        }
         if method == "authenticate" {
             let token = self.token.clone().unwrap_or_else(|| self.testbox.token("viewer"));
             params.insert("auth_token".into(), token.into());
@@ -172,6 +177,8 @@ struct Files {
     other_recording: String,
     snapshot: String,
     other_snapshot: String,
+    key: String,
+    other_key: String,
 }
 
 impl Files {
@@ -192,7 +199,13 @@ impl Files {
             taken["filename"].as_str().unwrap().to_owned()
         };
         let [snapshot, other_snapshot] = [(); 2].map(|()| take());
-        Self { recording, other_recording, snapshot, other_snapshot }
+        let mut admin = testbox.login("admin");
+        let mut make = || {
+            let made = admin.ok("create_api_key", json!({ "name": "hall", "role": "viewer" }));
+            made["id"].as_str().unwrap().to_owned()
+        };
+        let [key, other_key] = [(); 2].map(|()| make());
+        Self { recording, other_recording, snapshot, other_snapshot, key, other_key }
     }
 }
 

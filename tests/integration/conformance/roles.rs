@@ -48,11 +48,15 @@ const ADMIN: [&str; 8] = [
 ];
 
 /// Fieldcam's own.
-const OURS: [(&str, &str); 4] = [
+const OURS: [(&str, &str); 8] = [
     ("rpc.discover", "viewer"),
     ("reload_config", "admin"),
     ("protect_recording", "admin"),
     ("get_audit_log", "admin"),
+    ("create_api_key", "admin"),
+    ("list_api_keys", "admin"),
+    ("rotate_api_key", "admin"),
+    ("revoke_api_key", "admin"),
 ];
 
 /// Each method with the least role that may call it, "none" for those without log-in.

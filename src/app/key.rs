@@ -1,0 +1,183 @@
+//! API keys on the box itself: whoever may read the data directory needs no log-in. A running box is asked
+//! to do it, so that it takes effect there at once; otherwise the database is changed here.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+
+use crate::auth::{ApiKey, Auth, NewApiKey, Role};
+use crate::base::clock::iso8601;
+use crate::base::{Clock, Error, Result, units};
+use crate::config::Settings;
+use crate::ctl::{Host, Link, render};
+use crate::store::{Store, StorePlaces};
+
+use super::data_dir::DataDir;
+use super::token;
+
+/// One command.
+const TTL: Duration = Duration::from_secs(60);
+/// The most that list_api_keys answers with, which is all that there may be.
+const ALL: u32 = 1000;
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Make a key; it is printed once and cannot be shown again
+    Create {
+        /// viewer, operator or admin
+        #[arg(long)]
+        role: Role,
+        /// What it is for
+        #[arg(long)]
+        name: String,
+        /// How long it lasts, such as 720h [default: until it is revoked]
+        #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
+        expires: Option<Duration>,
+    },
+    /// List the keys
+    List,
+    /// Make a key in place of another one, which goes on for a while
+    Rotate {
+        /// The id that `key list` shows
+        id: String,
+        /// How long the former key still works
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = units::parse_duration)]
+        overlap: Duration,
+        /// How long the new one lasts [default: until it is revoked]
+        #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
+        expires: Option<Duration>,
+    },
+    /// End a key at once
+    Revoke {
+        /// The id that `key list` shows
+        id: String,
+    },
+}
+
+/// Does it; answers with what to print.
+pub async fn run(settings: &Settings, work: KeyCommand) -> Result<String> {
+    let token = token::mint(settings, Role::Admin, "local", TTL)?;
+    let host = Host::local(Some(token::port(settings)));
+    if let Ok(mut link) = Link::open(&host).await {
+        link.log_in(token).await?;
+        return over(&mut link, work).await;
+    }
+    let data = DataDir::open(&settings.storage.data_dir)?;
+    let (store, _) = Store::open_at(StorePlaces::below(data.root()))?;
+    let auth = Auth::open(&data.secrets(), settings.auth.jwt_secret.as_ref(), Clock::new(), 0)?;
+    auth.keep_keys_in(store).await?;
+    alone(&auth, work).await
+}
+
+/// By the running box.
+async fn over(link: &mut Link, work: KeyCommand) -> Result<String> {
+    let (method, params) = match work {
+        KeyCommand::List => {
+            let page: Value = link.ask("list_api_keys", json!({ "limit": ALL })).await?;
+            return Ok(table(page["keys"].as_array().into_iter().flatten()));
+        }
+        KeyCommand::Create { role, name, expires } => {
+            ("create_api_key", json!({ "role": role, "name": name, "expires_in": seconds(expires) }))
+        }
+        KeyCommand::Rotate { id, overlap, expires } => {
+            let overlap = overlap.as_secs();
+            ("rotate_api_key", json!({ "id": id, "overlap": overlap, "expires_in": seconds(expires) }))
+        }
+        KeyCommand::Revoke { id } => {
+            link.call("revoke_api_key", Some(json!({ "id": id }))).await?;
+            return Ok(revoked(&id));
+        }
+    };
+    let made: Value = link.ask(method, params).await?;
+    let text = |name: &str| made[name].as_str().map(str::to_owned);
+    Ok(created(&made, text("replaces").zip(text("replaced_until"))))
+}
+
+/// Without one.
+async fn alone(auth: &Auth, work: KeyCommand) -> Result<String> {
+    match work {
+        KeyCommand::List => {
+            let rows: Vec<Value> = auth.api_keys().iter().map(row).collect();
+            Ok(table(rows.iter()))
+        }
+        KeyCommand::Create { role, name, expires } => {
+            Ok(created(&made(auth.create_api_key(role, &name, expires).await?), None))
+        }
+        KeyCommand::Rotate { id, overlap, expires } => {
+            let (new, until_us) = auth.rotate_api_key(checked(&id)?, overlap, expires).await?;
+            Ok(created(&made(new), Some((id, iso8601(until_us)))))
+        }
+        KeyCommand::Revoke { id } => {
+            auth.revoke_api_key(checked(&id)?).await?;
+            Ok(revoked(&id))
+        }
+    }
+}
+
+fn checked(id: &str) -> Result<&str> {
+    if ApiKey::is_id(id) {
+        Ok(id)
+    } else {
+        Err(Error::param("id", "must be an id", "`fieldcam key list` shows them"))
+    }
+}
+
+fn seconds(time: Option<Duration>) -> Option<u64> {
+    time.map(|t| t.as_secs())
+}
+
+fn row(key: &ApiKey) -> Value {
+    json!({
+        "id": key.id, "name": key.name, "role": key.role,
+        "created_at": iso8601(key.created_us),
+        "expires_at": key.expires_us.map(iso8601),
+        "last_used_at": key.used_us.map(iso8601),
+    })
+}
+
+fn made(new: NewApiKey) -> Value {
+    let mut all = row(&new.shown).as_object().cloned().unwrap_or_else(Map::new);
+    all.insert("key".into(), new.key.expose().into());
+    all.insert("stream_user".into(), new.stream_user.into());
+    all.insert("stream_password".into(), new.stream_password.expose().into());
+    all.into()
+}
+
+fn created(key: &Value, replaces: Option<(String, String)>) -> String {
+    let text = |name: &str, none: &'static str| key[name].as_str().unwrap_or(none).to_owned();
+    let mut lines = vec![
+        format!("key              {}", text("key", "")),
+        format!("id               {}", text("id", "")),
+        format!("expires          {}", text("expires_at", "never")),
+        format!("stream user      {}", text("stream_user", "")),
+        format!("stream password  {}", text("stream_password", "")),
+        "The key and the password cannot be shown again. Over RTSP use the stream user, never the key."
+            .into(),
+    ];
+    if let Some((id, until)) = replaces {
+        lines.push(format!("The key {id} works until {until}."));
+    }
+    lines.join("\n")
+}
+
+fn revoked(id: &str) -> String {
+    format!("{id} is revoked")
+}
+
+fn table<'a>(keys: impl Iterator<Item = &'a Value>) -> String {
+    let text = |key: &Value, name: &str, none: &str| key[name].as_str().unwrap_or(none).to_owned();
+    let row = |k: &Value| {
+        let last = text(k, "last_used_at", "never");
+        vec![
+            text(k, "id", ""),
+            text(k, "role", ""),
+            text(k, "expires_at", "never"),
+            last,
+            text(k, "name", ""),
+        ]
+    };
+    let rows: Vec<_> = keys.map(row).collect();
+    render(&["ID", "ROLE", "EXPIRES", "LAST USED", "NAME"], &rows)
+}
