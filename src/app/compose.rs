@@ -122,6 +122,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     )?;
     auth.keep_keys_in(store.clone()).await?;
     background.spawn("API keys", auth.clone().look_after_keys(background.stop().clone()));
+    background.spawn("audit log", auth.clone().keep_audit(background.stop().clone()));
     let notices = Notices::new();
     let roster = camera::roster(settings, &store).await?;
     let ffmpeg = Program::watch(settings.ffmpeg.binary.clone(), &cameras_phase);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-use crate::auth::{ApiKey, Auth, NewApiKey, Role};
+use crate::auth::{ApiKey, Auth, Deed, NewApiKey, Role};
 use crate::base::clock::iso8601;
 use crate::base::{Clock, Error, Result, units};
 use crate::config::Settings;
@@ -56,6 +56,18 @@ pub enum KeyCommand {
     },
 }
 
+impl KeyCommand {
+    /// What the audit log is told of it, in the words of the API.
+    fn deed(&self) -> (Option<&'static str>, Option<String>) {
+        match self {
+            KeyCommand::List => (None, None),
+            KeyCommand::Create { name, .. } => (Some("create_api_key"), Some(name.clone())),
+            KeyCommand::Rotate { id, .. } => (Some("rotate_api_key"), Some(id.clone())),
+            KeyCommand::Revoke { id } => (Some("revoke_api_key"), Some(id.clone())),
+        }
+    }
+}
+
 /// Does it; answers with what to print.
 pub async fn run(settings: &Settings, work: KeyCommand) -> Result<String> {
     let token = token::mint(settings, Role::Admin, "local", TTL)?;
@@ -68,7 +80,14 @@ pub async fn run(settings: &Settings, work: KeyCommand) -> Result<String> {
     let (store, _) = Store::open_at(StorePlaces::below(data.root()))?;
     let auth = Auth::open(&data.secrets(), settings.auth.jwt_secret.as_ref(), Clock::new(), 0)?;
     auth.keep_keys_in(store).await?;
-    alone(&auth, work).await
+    let (action, target) = work.deed();
+    let done = alone(&auth, work).await;
+    if let Some(action) = action {
+        let failed = done.as_ref().err().map(Error::kind);
+        auth.audit(Deed { user: Some("local".into()), address: None, action, target, failed });
+        auth.write_audit().await?;
+    }
+    done
 }
 
 /// By the running box.

@@ -7,8 +7,10 @@
 //! no answer says more than that a credential is bad or expired. Costs a few microseconds a check
 //! and one small table entry for each user who called within the last minute.
 
+mod administration;
 mod api_key;
 mod attempts;
+mod audit;
 mod bucket;
 mod hs256;
 mod key_ring;
@@ -25,11 +27,10 @@ mod token;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
+pub use administration::Deed;
 pub use key_ring::{ApiKey, NewApiKey};
 pub use login::{Login, Role};
 pub use refusal::{is_link_late, is_link_refused, link_refused, no_login};
@@ -41,6 +42,7 @@ pub use stream::StreamLogin;
 use crate::base::{Clock, Error, ErrorKind, Mono, Result, Secret};
 use crate::store::Store;
 use attempts::Attempts;
+use audit::Audit;
 use bucket::Buckets;
 use key_ring::KeyRing;
 use keys::Keys;
@@ -64,6 +66,8 @@ struct Inner {
     buckets: Buckets,
     attempts: Attempts,
     ring: KeyRing,
+    audit: Audit,
+    store: OnceLock<Store>,
     clock_trusted: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -91,6 +95,8 @@ impl Auth {
             buckets: Buckets::new(calls_per_minute),
             attempts: Attempts::default(),
             ring: KeyRing::default(),
+            audit: Audit::default(),
+            store: OnceLock::new(),
             clock_trusted: Box::new(ntp_synchronised),
         })))
     }
@@ -177,50 +183,6 @@ impl Auth {
                 ring.standing(token_id).is_some_and(|s| !s.is_revoked())
             }
         }
-    }
-
-    /// Takes in the API keys that `store` has, and keeps changes there from now on.
-    pub async fn keep_keys_in(&self, store: Store) -> Result<()> {
-        self.0.ring.load(store).await
-    }
-
-    /// Every API key, newest first.
-    pub fn api_keys(&self) -> Vec<ApiKey> {
-        self.0.ring.list()
-    }
-
-    /// Makes an API key that expires after `lasts`, or never.
-    pub async fn create_api_key(&self, role: Role, name: &str, lasts: Option<Duration>) -> Result<NewApiKey> {
-        self.0.ring.create(role, name, lasts, self.0.clock.wall_us()).await
-    }
-
-    /// Makes an API key in place of another one, which ends after `overlap`; answers with when that is,
-    /// microseconds since 1970.
-    pub async fn rotate_api_key(
-        &self,
-        id: &str,
-        overlap: Duration,
-        lasts: Option<Duration>,
-    ) -> Result<(NewApiKey, i64)> {
-        self.0.ring.rotate(id, overlap, lasts, self.0.clock.wall_us()).await
-    }
-
-    /// Ends an API key and whatever goes on in its name, at once.
-    pub async fn revoke_api_key(&self, id: &str) -> Result<ApiKey> {
-        self.0.ring.revoke(id).await
-    }
-
-    /// Follows the keys' expiry and notes their use, until `stop`.
-    pub async fn look_after_keys(self, stop: CancellationToken) {
-        let mut noted = Mono::now();
-        while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
-            self.0.ring.sweep(self.0.clock.wall_us());
-            if Mono::now().since(noted) >= key_ring::NOTE_USE {
-                self.0.ring.note_use().await;
-                noted = Mono::now();
-            }
-        }
-        self.0.ring.note_use().await;
     }
 
     /// Counts a failed log-in; answers with how long to wait before `address` is told. Nothing else of it,

@@ -317,7 +317,8 @@ async fn route(main: &Main, request: Request<Incoming>, ends: Ends, talk: &Talk)
         None => dispatch(main, request, host, ends, talk).await,
     };
     if response.status() == StatusCode::UNAUTHORIZED {
-        tokio::time::sleep(main.services.auth.failed(ends.peer.ip())).await;
+        let wait = main.services.auth.failed_over_http(ends.peer.ip(), ends.near());
+        tokio::time::sleep(wait).await;
     }
     cors::allow(&mut response, origin);
     response

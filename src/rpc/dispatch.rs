@@ -1,11 +1,12 @@
 //! From one message to its answer.
 
+use super::audited;
 use super::envelope::{self, Bad, NO_ID, Request, invalid};
 use super::frame::Writer;
 use super::params::Fields;
 use super::reply;
 use super::session::Session;
-use super::table::{Run, Table, Work};
+use super::table::{Method, Run, Table, Work};
 use crate::base::{Error, ErrorKind, Mono, Result};
 
 /// A call that could not be answered at once.
@@ -77,6 +78,17 @@ fn call(table: &Table, session: &mut Session, request: &Request<'_>, out: &mut V
         Error::new(ErrorKind::MethodNotFound, "Method not found")
             .with("hint", "names are lower case with underscores, such as get_camera_list")
     })?;
+    let target = method.audited.and_then(|audited| audited.target(request.params));
+    let outcome = carry_out(method, session, request, out);
+    audited::settle(session, method.name, method.audited, target, outcome)
+}
+
+fn carry_out(
+    method: &Method,
+    session: &mut Session,
+    request: &Request<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Outcome> {
     if let Some(role) = method.role {
         session.call.admit(role, Mono::now())?;
     }

@@ -5,6 +5,7 @@
 //! costs the other sockets nothing; slow work never delays another request of the same socket.
 //! Costs one task and 11.6 KiB (measured) for each quiet connection.
 
+mod audited;
 mod budget;
 mod dispatch;
 mod document;

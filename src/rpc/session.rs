@@ -103,6 +103,11 @@ impl Call {
         us.max(0).unsigned_abs() / 1_000_000
     }
 
+    /// Whoever has logged in, be it expired.
+    pub(super) fn caller(&self) -> Option<&Login> {
+        self.login.as_deref()
+    }
+
     /// The caller. Only methods that need a role ask.
     pub(super) fn login(&self) -> &Login {
         self.login.as_ref().expect("admitted calls have a login")

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use serde::Serialize;
 
+use super::audited::Audited;
 use super::params::{Fields, Params};
 use super::reply;
 use super::session::{Call, Session};
@@ -24,6 +25,8 @@ pub(super) struct Method {
     /// The least role that may call it; none: no log-in needed.
     pub(super) role: Option<Role>,
     pub(super) run: Run,
+    /// What the audit log is told of its calls.
+    pub(super) audited: Option<Audited>,
     /// Its parameters alone, for the comparison with the API document.
     #[cfg(test)]
     pub(super) reads: fn(&Fields<'_>) -> Result<()>,
@@ -35,6 +38,7 @@ impl Method {
             name,
             role,
             run,
+            audited: Audited::of(name),
             #[cfg(test)]
             reads: |fields| P::read(fields).map(drop),
         }

@@ -6,6 +6,7 @@
 
 mod alarm;
 mod api_keys;
+mod audit;
 mod camera_card;
 mod cameras;
 mod check;
@@ -28,6 +29,7 @@ mod suspend;
 mod whole;
 
 pub use api_keys::ApiKeyRow;
+pub use audit::AuditRow;
 pub use cameras::CameraRow;
 pub use connection::Store;
 pub use external::ExternalRow;

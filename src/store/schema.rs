@@ -135,6 +135,16 @@ CREATE TABLE api_keys (
     expires_us  INTEGER,
     used_us     INTEGER
 ) WITHOUT ROWID;
+
+CREATE TABLE audit (
+    id      INTEGER PRIMARY KEY,
+    at_us   INTEGER NOT NULL,
+    user    TEXT,
+    address TEXT,
+    action  TEXT NOT NULL,
+    target  TEXT,
+    result  TEXT NOT NULL
+);
 ",
 ];
 

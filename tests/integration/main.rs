@@ -25,6 +25,7 @@ mod snapshot_live;
 
 // The API.
 mod api_addresses;
+mod api_audit;
 mod api_bad_frames;
 mod api_bad_requests;
 mod api_bad_tokens;

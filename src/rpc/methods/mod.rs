@@ -1,5 +1,6 @@
 //! The contract's methods by subject; each file holds parameters, results and handlers of its own.
 
+mod audit;
 mod cameras;
 mod events;
 mod external;
@@ -57,6 +58,7 @@ pub(super) fn all() -> Vec<Method> {
         later("remove_external_stream", Operator, external::remove),
         later("get_external_streams", Viewer, external::list),
         later("set_discovery_interval", Admin, external::set_interval),
+        later("get_audit_log", Admin, audit::log),
         later("create_api_key", Admin, keys::create),
         now("list_api_keys", Admin, keys::list),
         later("rotate_api_key", Admin, keys::rotate),
@@ -100,7 +102,8 @@ mod tests {
             // These are ours, as is the last of the viewer's.
             (
                 "admin",
-                "protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key",
+                "protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key \
+                 get_audit_log",
             ),
         ];
         let want: BTreeMap<&str, &str> = want
