@@ -14,7 +14,7 @@
 //! | `reach` | which hosts the API may have the box connect to, and the way there |
 //! | `disk` | the data disk: whether it is there, the right one, and takes what is written |
 //! | `store` | the SQLite connection, schema, queries |
-//! | `auth` | tokens, roles, signed links, stream passwords, call rates |
+//! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
 //! | `camera` | which cameras there are, each with its lasting number |
 //! | `capture` | frames from a camera into the process |
 //! | `encoder` | FFmpeg as encoder: arguments, process, progress |

@@ -10,7 +10,7 @@ use crate::auth::Role;
 use crate::base::units;
 use crate::{bench, config, ctl, diag, mediamtx, store};
 
-use super::{compose, key, token};
+use super::{compose, key, secret, token};
 
 /// Firmware for camera boxes: records, streams and answers JSON-RPC.
 #[derive(Parser)]
@@ -48,6 +48,13 @@ enum Command {
         config: ConfigArg,
         #[command(subcommand)]
         work: key::KeyCommand,
+    },
+    /// Change the secret that tokens are made with
+    Secret {
+        #[command(flatten)]
+        config: ConfigArg,
+        #[command(subcommand)]
+        work: secret::SecretCommand,
     },
     /// Drive a box from a laptop
     Ctl(ctl::CtlArgs),
@@ -98,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Config(arg) => show_config(&arg),
         Command::Token { config, role, user, ttl } => print_token(&config, role, &user, ttl),
         Command::Key { config, work } => keys(&config, work),
+        Command::Secret { config, work } => change_secret(&config, work),
         Command::Ctl(args) => ctl_main(args),
         Command::Bench(args) => bench_main(args),
         Command::Diag { config, output } => collect(&config, output),
@@ -198,6 +206,17 @@ fn keys(arg: &ConfigArg, work: key::KeyCommand) -> ExitCode {
     };
     with_runtime(async {
         say(&key::run(&loaded.settings, work).await?);
+        Ok(())
+    })
+}
+
+fn change_secret(arg: &ConfigArg, work: secret::SecretCommand) -> ExitCode {
+    let loaded = match load(arg) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    with_runtime(async {
+        say(&secret::run(&loaded.settings, work).await?);
         Ok(())
     })
 }

@@ -70,10 +70,7 @@ impl KeyCommand {
 
 /// Does it; answers with what to print.
 pub async fn run(settings: &Settings, work: KeyCommand) -> Result<String> {
-    let token = token::mint(settings, Role::Admin, "local", TTL)?;
-    let host = Host::local(Some(token::port(settings)));
-    if let Ok(mut link) = Link::open(&host).await {
-        link.log_in(token).await?;
+    if let Some(mut link) = running_box(settings).await? {
         return over(&mut link, work).await;
     }
     let data = DataDir::open(&settings.storage.data_dir)?;
@@ -85,9 +82,19 @@ pub async fn run(settings: &Settings, work: KeyCommand) -> Result<String> {
     if let Some(action) = action {
         let failed = done.as_ref().err().map(Error::kind);
         auth.audit(Deed { user: Some("local".into()), address: None, action, target, failed });
-        auth.write_audit().await?;
+        // What was done is told all the same: a key is shown this once.
+        let _ = auth.write_audit().await;
     }
     done
+}
+
+/// The box of this data directory, logged in to, when it runs.
+pub(super) async fn running_box(settings: &Settings) -> Result<Option<Link>> {
+    let token = token::mint(settings, Role::Admin, "local", TTL)?;
+    let host = Host::local(Some(token::port(settings)));
+    let Ok(mut link) = Link::open(&host).await else { return Ok(None) };
+    link.log_in(token).await?;
+    Ok(Some(link))
 }
 
 /// By the running box.

@@ -11,6 +11,7 @@ mod data_dir;
 mod disk_care;
 mod endpoints;
 mod key;
+mod secret;
 mod token;
 
 pub use cli::main;

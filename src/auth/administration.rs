@@ -96,15 +96,26 @@ impl Auth {
     }
 
     /// Ends an API key and whatever goes on in its name, at once.
-    pub async fn revoke_api_key(&self, id: &str) -> Result<ApiKey> {
+    pub async fn revoke_api_key(&self, id: &str) -> Result<()> {
         self.0.ring.revoke(id).await
     }
 
-    /// Follows the keys' expiry and notes their use, until `stop`.
+    /// Makes another secret for the box; what the former one signed counts for `grace` more. Answers with
+    /// until when that is, microseconds since 1970.
+    pub async fn rotate_secret(&self, grace: Duration) -> Result<i64> {
+        let auth = self.clone();
+        let wall_us = self.0.clock.wall_us();
+        let rotated = tokio::task::spawn_blocking(move || auth.0.secrets.rotate(grace, wall_us));
+        rotated.await.map_err(Error::internal)?
+    }
+
+    /// Follows the expiry of keys and former secrets and notes the keys' use, until `stop`.
     pub async fn look_after_keys(self, stop: CancellationToken) {
         let mut noted = Mono::now();
         while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
-            self.0.ring.sweep(self.0.clock.wall_us());
+            let wall_us = self.0.clock.wall_us();
+            self.0.ring.sweep(wall_us);
+            self.0.secrets.sweep(wall_us);
             if Mono::now().since(noted) >= key_ring::NOTE_USE {
                 self.0.ring.note_use().await;
                 noted = Mono::now();

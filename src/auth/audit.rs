@@ -16,10 +16,10 @@ use crate::store::{AuditRow, Store};
 pub(super) const EVERY: Duration = Duration::from_secs(2);
 /// Entries that wait at most.
 const WAITING_MAX: usize = 1000;
-/// The same refusal of the same somebody is noted once in this time.
+/// The same refusal or log-in of the same somebody is noted once in this time.
 const AGAIN: Duration = Duration::from_secs(10);
-/// Refusals remembered for that.
-const REFUSALS_MAX: usize = 1024;
+/// Refusals and log-ins remembered for that.
+const RECENT_MAX: usize = 1024;
 /// The table is cut to its size after so many entries.
 const PRUNE_AFTER: usize = 100;
 /// The longest text of an entry that came from outside, bytes.
@@ -39,8 +39,8 @@ struct Inner {
     waiting: VecDeque<AuditRow>,
     lost: usize,
     since_prune: usize,
-    /// Without their time.
-    refusals: HashMap<AuditRow, Mono>,
+    /// Refusals and log-ins, without their time.
+    recent: HashMap<AuditRow, Mono>,
 }
 
 impl Audit {
@@ -49,7 +49,7 @@ impl Audit {
         entry.user = entry.user.map(|user| text(&user));
         entry.target = entry.target.filter(|target| is_plain(target));
         let mut inner = self.inner();
-        if entry.result != DONE && !inner.is_news(&entry, now) {
+        if is_frequent(&entry) && !inner.is_news(&entry, now) {
             return;
         }
         if inner.waiting.len() >= WAITING_MAX {
@@ -89,18 +89,18 @@ impl Audit {
 
 impl Inner {
     fn is_news(&mut self, entry: &AuditRow, now: Mono) -> bool {
-        if self.refusals.len() >= REFUSALS_MAX {
-            self.refusals.retain(|_, since| now.since(*since) < AGAIN);
-            if self.refusals.len() >= REFUSALS_MAX {
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.retain(|_, since| now.since(*since) < AGAIN);
+            if self.recent.len() >= RECENT_MAX {
                 // So many at once are a flood; the log of the box counts them.
                 return false;
             }
         }
         let key = AuditRow { at_us: 0, ..entry.clone() };
-        if self.refusals.get(&key).is_some_and(|since| now.since(*since) < AGAIN) {
+        if self.recent.get(&key).is_some_and(|since| now.since(*since) < AGAIN) {
             return false;
         }
-        self.refusals.insert(key, now);
+        self.recent.insert(key, now);
         true
     }
 
@@ -121,6 +121,11 @@ impl Inner {
             }
         }
     }
+}
+
+/// What somebody may cause as often as they like.
+fn is_frequent(entry: &AuditRow) -> bool {
+    entry.result != DONE || entry.action == "authenticate"
 }
 
 /// A name from outside, without what could be a secret, on one line.
@@ -190,8 +195,9 @@ mod tests {
         store.suspend("the data disk is gone").await.unwrap();
         audit.note(entry("first", "a", "ok"), NOW);
         assert!(audit.write(&store).await.is_err());
-        for _ in 0..WAITING_MAX {
-            audit.note(entry("ann", "a", "ok"), NOW);
+        for n in 0..WAITING_MAX {
+            // Of one action fewer are kept.
+            audit.note(AuditRow { action: n.to_string(), ..entry("ann", "a", "ok") }, NOW);
         }
         assert!(audit.write(&store).await.is_err());
         store.resume(&path).await.unwrap();

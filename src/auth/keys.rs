@@ -1,5 +1,7 @@
 //! Keys, each derived from the box's secret for one use.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
@@ -7,6 +9,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use sha2::Sha256;
 
 use super::hs256;
+use super::standing::Basis;
 use crate::base::Secret;
 
 /// Bytes kept of a signature: 144 bits, 24 characters without padding.
@@ -24,19 +27,30 @@ pub(super) struct Keys {
     pub(super) streams: Signer,
     /// For the ids of tokens.
     pub(super) token_ids: Signer,
+    /// Tells these keys from others without giving them away.
+    pub(super) tag: String,
+    /// Over when nothing that was made with them counts any more.
+    pub(super) basis: Arc<Basis>,
 }
+
+/// Characters of [`Keys::tag`].
+pub(super) const TAG: usize = 6;
 
 impl Keys {
     pub(super) fn derive(secret: &Secret) -> Self {
         hs256::install();
         let bytes = secret.expose().as_bytes();
         let root = Signer::new(bytes);
+        let mut tag = root.sign(&["fieldcam tag"]);
+        tag.truncate(TAG);
         Self {
             decoding: DecodingKey::from_secret(bytes),
             encoding: EncodingKey::from_secret(bytes),
             links: root.derived(&["fieldcam link", &boot_id()]),
             streams: root.derived(&["fieldcam stream"]),
             token_ids: root.derived(&["fieldcam token id"]),
+            tag,
+            basis: Arc::default(),
         }
     }
 }

@@ -1,11 +1,13 @@
-//! Who may do what: the box's secret, tokens, signed links, stream passwords, call rates.
+//! Who may do what, and who did: the box's secret, tokens, API keys, signed links, stream passwords, call
+//! rates, the audit log.
 //!
-//! Owns `secrets/jwt.key` (made at the first start, 0600), the buckets that count calls and the table of
-//! what goes on beyond its link.
-//! Promises: only HS256 tokens made with the box's secret log in; every link and stream password is
-//! made with a key derived from that secret for this one use; comparisons take constant time; and
-//! no answer says more than that a credential is bad or expired. Costs a few microseconds a check
-//! and one small table entry for each user who called within the last minute.
+//! Owns `secrets/jwt.key` (made at the first start, 0600), `jwt.former` and `keys.revoked` beside it, the
+//! tables `api_keys` and `audit`, the buckets that count calls and the table of what goes on beyond its link.
+//! Promises: only HS256 tokens made with the box's secret, or a former one within its grace, and keys of
+//! this box log in; every link and stream password is made with a key derived from that secret for this one
+//! use; comparisons take constant time; what is withdrawn ends at once wherever it is in use; and
+//! no answer says more than that a credential is bad or expired. Costs a few microseconds a check, never a
+//! query, and one small table entry for each user who called within the last minute.
 
 mod administration;
 mod api_key;
@@ -18,7 +20,9 @@ mod keys;
 mod login;
 mod refusal;
 mod remembered;
+mod revoked;
 mod secret_file;
+mod secrets;
 mod sessions;
 mod signed;
 mod standing;
@@ -46,6 +50,7 @@ use audit::Audit;
 use bucket::Buckets;
 use key_ring::KeyRing;
 use keys::Keys;
+use secrets::Secrets;
 
 /// How long a signed link can be followed for the first time (contract.md, "HTTP").
 pub const LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -61,7 +66,7 @@ pub const SECRET_MIN_BYTES: usize = 32;
 pub struct Auth(Arc<Inner>);
 
 struct Inner {
-    keys: Keys,
+    secrets: Secrets,
     clock: Clock,
     buckets: Buckets,
     attempts: Attempts,
@@ -79,22 +84,12 @@ impl Auth {
         clock: Clock,
         calls_per_minute: u32,
     ) -> Result<Self> {
-        let secret = match configured {
-            Some(secret) => secret.clone(),
-            None => secret_file::read_or_make(secrets_dir)?,
-        };
-        if secret.expose().len() < SECRET_MIN_BYTES {
-            return Err(Error::new(
-                ErrorKind::Config,
-                format!("auth.jwt_secret has {} bytes; {SECRET_MIN_BYTES} are needed", secret.expose().len()),
-            ));
-        }
         Ok(Self(Arc::new(Inner {
-            keys: Keys::derive(&secret),
+            secrets: Secrets::open(secrets_dir, configured, clock.wall_us())?,
             clock,
             buckets: Buckets::new(calls_per_minute),
             attempts: Attempts::default(),
-            ring: KeyRing::default(),
+            ring: KeyRing::new(secrets_dir),
             audit: Audit::default(),
             store: OnceLock::new(),
             clock_trusted: Box::new(ntp_synchronised),
@@ -107,7 +102,11 @@ impl Auth {
             return self.verify_key(token);
         }
         let inner = &*self.0;
-        token::verify(&inner.keys, token, inner.clock.wall_us(), Mono::now(), &inner.clock_trusted)
+        let (wall_us, now) = (inner.clock.wall_us(), Mono::now());
+        inner.secrets.judge(token::is_foreign, |keys| {
+            let login = token::verify(keys, token, wall_us, now, &inner.clock_trusted)?;
+            Ok(Login { standing: Standing::of_secret(keys), ..login })
+        })
     }
 
     /// Logs in with an API key.
@@ -125,7 +124,7 @@ impl Auth {
 
     /// A token for `user`, valid from now for `ttl`.
     pub fn mint(&self, role: Role, user: &str, ttl: Duration) -> Result<Secret> {
-        token::mint(&self.0.keys, role, user, self.0.clock.wall_us(), ttl)
+        token::mint(&self.0.secrets.current(), role, user, self.0.clock.wall_us(), ttl)
     }
 
     /// The query (without `?`) that opens `path` by GET or HEAD for whoever holds it.
@@ -135,54 +134,68 @@ impl Auth {
 
     /// As [`Self::sign_path`], to be followed for the first time within `lifetime`.
     pub fn sign_path_for(&self, login: &Login, path: &str, lifetime: Duration) -> String {
-        signed::sign(&self.0.keys, "GET", path, Mono::now() + lifetime, login)
+        signed::sign(&self.keys_for(login), "GET", path, Mono::now() + lifetime, login)
     }
 
     /// As [`Self::sign_path`] for another method.
     pub fn sign(&self, method: &str, login: &Login, path: &str) -> String {
-        signed::sign(&self.0.keys, method, path, Mono::now() + LINK_LIFETIME, login)
+        signed::sign(&self.keys_for(login), method, path, Mono::now() + LINK_LIFETIME, login)
     }
 
     /// The login behind a signed query. Other members of the query are ignored.
     pub fn check_signed(&self, method: &str, path: &str, query: &str) -> Result<Login> {
-        let mut login =
-            signed::check(&self.0.keys, method, path, query, Mono::now(), self.0.clock.wall_us())?;
-        login.standing =
-            self.0.ring.standing(&login.token_id).filter(|s| !s.is_revoked()).ok_or_else(gone)?;
+        let (wall_us, now) = (self.0.clock.wall_us(), Mono::now());
+        let (mut login, keys) = self.0.secrets.judge(signed::is_foreign, |keys| {
+            Ok((signed::check(keys, method, path, query, now, wall_us)?, keys.clone()))
+        })?;
+        login.standing = self.standing(&login.token_id, &keys, wall_us).ok_or_else(gone)?;
         Ok(login)
     }
 
     /// Name and password that read streams, and do nothing else, until `login`'s token expires. The
     /// same for every socket that logged in with that token.
     pub fn stream_credential(&self, login: &Login) -> (String, Secret) {
-        stream::credential(&self.0.keys, login)
+        stream::credential(&self.keys_for(login), login)
     }
 
     /// Checks what a stream's reader sent.
     pub fn check_stream(&self, user: &str, password: &str) -> Result<StreamLogin> {
         let wall_us = self.0.clock.wall_us();
         if let Some(id) = KeyRing::stream_user(user) {
-            let opens = self.0.ring.check_stream(id, password, wall_us).ok_or_else(gone)?;
-            let (expires_us, deadline) = opens;
+            let (expires_us, deadline) = self.0.ring.check_stream(id, password, wall_us).ok_or_else(gone)?;
             return Ok(StreamLogin { expires_us, deadline, token_id: user.to_owned() });
         }
-        let login = stream::check(&self.0.keys, user, password, wall_us, Mono::now())?;
-        if self.0.ring.standing(&login.token_id).is_none_or(|s| s.is_revoked()) {
-            return Err(gone());
-        }
+        let now = Mono::now();
+        let (login, keys) = self.0.secrets.judge(stream::is_foreign, |keys| {
+            Ok((stream::check(keys, user, password, wall_us, now)?, keys.clone()))
+        })?;
+        self.standing(&login.token_id, &keys, wall_us).ok_or_else(gone)?;
         Ok(login)
     }
 
     /// Whether a stream's reader who was let in as `user` may go on, as far as not expired.
     pub fn may_go_on(&self, user: &str) -> bool {
-        let ring = &self.0.ring;
+        let wall_us = self.0.clock.wall_us();
+        let is_good = |key: &str| self.0.ring.standing(key, wall_us).is_some();
         match KeyRing::stream_user(user) {
-            Some(id) => ring.is_good(id, self.0.clock.wall_us()),
-            None => {
-                let token_id = user.split_once('-').map_or("", |(_, id)| id);
-                ring.standing(token_id).is_some_and(|s| !s.is_revoked())
-            }
+            Some(key) => is_good(key),
+            None => stream::parts(user).is_some_and(|(_, tag, token_id)| {
+                self.0.secrets.has(tag) && KeyRing::key_of(token_id).is_none_or(is_good)
+            }),
         }
+    }
+
+    /// What a credential for this token rests on, that was made with these keys; none: on nothing any more.
+    fn standing(&self, token_id: &str, keys: &Arc<Keys>, wall_us: i64) -> Option<Standing> {
+        match KeyRing::key_of(token_id) {
+            Some(key) => self.0.ring.standing(key, wall_us),
+            None => Some(Standing::of_secret(keys)).filter(|standing| !standing.is_revoked()),
+        }
+    }
+
+    /// The keys for what a log-in is given: it ends with the secret that its token was made with.
+    fn keys_for(&self, login: &Login) -> Arc<Keys> {
+        login.standing.keys().cloned().unwrap_or_else(|| self.0.secrets.current())
     }
 
     /// Counts a failed log-in; answers with how long to wait before `address` is told. Nothing else of it,

@@ -29,6 +29,6 @@ pub fn is_link_late(e: &Error) -> bool {
     has_reason(e, LINK_EXPIRED)
 }
 
-fn has_reason(e: &Error, reason: &str) -> bool {
+pub(super) fn has_reason(e: &Error, reason: &str) -> bool {
     e.data().get("reason").is_some_and(|r| r == reason)
 }

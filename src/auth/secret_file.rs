@@ -6,9 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::base::{Error, ErrorKind, Result, Secret};
-use crate::durable::Unfinished;
+use crate::durable::{self, Unfinished};
 
 const NAME: &str = "jwt.key";
+/// Secrets of before, a line each: until when in microseconds since 1970, then the secret.
+const FORMER: &str = "jwt.former";
 const RANDOM_BYTES: usize = 32;
 
 /// Reads the secret; makes it first when there is none. Two starts at once end with the same one.
@@ -41,6 +43,48 @@ pub(super) fn read_or_make(dir: &Path) -> Result<Secret> {
     Ok(Secret::new(text.trim_end()))
 }
 
+/// A secret of before.
+pub(super) struct Former {
+    pub(super) secret: Secret,
+    /// When it ends, microseconds since 1970.
+    pub(super) until_us: i64,
+}
+
+/// The secrets of before that still count, the latest first. When they cannot be read none of them counts,
+/// and the box works all the same.
+pub(super) fn read_former(dir: &Path, wall_us: i64) -> Vec<Former> {
+    match std::fs::read(dir.join(FORMER)) {
+        Ok(bytes) => formers(&String::from_utf8_lossy(&bytes)).filter(|f| f.until_us > wall_us).collect(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            tracing::error!(%error, "secrets/{FORMER} cannot be read; tokens of former secrets are refused");
+            Vec::new()
+        }
+    }
+}
+
+fn formers(text: &str) -> impl Iterator<Item = Former> {
+    text.lines().filter_map(|line| {
+        let (until, secret) = line.split_once(' ')?;
+        Some(Former { secret: Secret::new(secret), until_us: until.parse().ok()? })
+    })
+}
+
+/// Puts a new secret in the place of the present one, which counts until `until_us`. A power cut leaves
+/// the one or the other, and the present one is never lost.
+pub(super) fn rotate(dir: &Path, until_us: i64, wall_us: i64) -> Result<Secret> {
+    let failed = |e: io::Error| Error::dependency("disk", "the new secret could not be kept").caused_by(e);
+    let present = read_or_make(dir)?;
+    let mut text = format!("{until_us} {}\n", present.expose());
+    for former in read_former(dir, wall_us) {
+        text.push_str(&format!("{} {}\n", former.until_us, former.secret.expose()));
+    }
+    durable::replace_private(&dir.join(FORMER), text.as_bytes()).map_err(failed)?;
+    let secret = Secret::random(RANDOM_BYTES);
+    durable::replace_private(&dir.join(NAME), format!("{}\n", secret.expose()).as_bytes()).map_err(failed)?;
+    Ok(secret)
+}
+
 /// A whole secret appears under its name or none does; another process's stays, when that was first.
 fn make(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -62,6 +106,25 @@ mod tests {
         assert_eq!(std::fs::metadata(&dir).unwrap().mode() & 0o777, 0o700);
         assert!(first == read_or_make(&dir).unwrap());
         assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1, "no draft stays behind");
+    }
+
+    #[test]
+    fn a_secret_that_is_replaced_is_kept_for_its_time_and_for_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = read_or_make(dir.path()).unwrap();
+        let second = rotate(dir.path(), 100, 0).unwrap();
+        let third = rotate(dir.path(), 200, 50).unwrap();
+        assert!(read_or_make(dir.path()).unwrap() == third && first != second);
+        let former: Vec<_> = read_former(dir.path(), 99).into_iter().map(|f| f.secret).collect();
+        assert_eq!(former, [second.clone(), first]);
+        let former: Vec<_> = read_former(dir.path(), 100).into_iter().map(|f| f.secret).collect();
+        assert_eq!(former, [second]);
+        for name in [NAME, FORMER] {
+            assert_eq!(std::fs::metadata(dir.path().join(name)).unwrap().mode() & 0o777, 0o600, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+        // Nobody writes such lines; they cost nothing but themselves.
+        assert_eq!(formers("\n5\nx y\n7 z\n").map(|f| f.until_us).collect::<Vec<_>>(), [7]);
     }
 
     #[test]

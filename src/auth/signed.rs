@@ -8,10 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::keys::Keys;
-use super::refusal::LINK_EXPIRED;
+use super::refusal::{LINK_EXPIRED, has_reason};
 use super::{Login, Role, Standing, refused};
-use crate::base::{Mono, Result};
+use crate::base::{Error, Mono, Result};
 
+/// The `reason` of a link that these keys did not sign.
+const INVALID: &str = "invalid_signature";
 const LAYOUT: u8 = 1;
 const HEAD: usize = 1 + 1 + 5;
 const TOKEN_ID: usize = 12;
@@ -35,16 +37,21 @@ pub(super) fn check(
     let bad = |reason| refused(reason, "ask for the link again");
     let (exp, login, sig) = members(query).ok_or_else(|| bad("not_signed"))?;
     if !keys.links.verify(&[canonical(method), path, exp, login], sig) {
-        return Err(bad("invalid_signature"));
+        return Err(bad(INVALID));
     }
-    let until = exp.parse::<u64>().map_err(|_| bad("invalid_signature"))?;
-    let mut login = decode(login).ok_or_else(|| bad("invalid_signature"))?;
+    let until = exp.parse::<u64>().map_err(|_| bad(INVALID))?;
+    let mut login = decode(login).ok_or_else(|| bad(INVALID))?;
     if now.0 / SECOND_NS >= until || !login.is_valid(now) {
         return Err(bad(LINK_EXPIRED));
     }
     let left_us = i64::try_from(login.deadline.since(now).as_micros()).unwrap_or(i64::MAX);
     login.expires_us = wall_us.saturating_add(left_us);
     Ok(login)
+}
+
+/// Whether that was said of a link that other keys may have signed.
+pub(super) fn is_foreign(error: &Error) -> bool {
+    has_reason(error, INVALID)
 }
 
 /// A link that may be read may be asked for its head.

@@ -1,14 +1,15 @@
 //! Passwords that read streams and do nothing else.
 //!
-//! The name says until when and for which token (`t65a53d28-TOKENID`), the password is its
+//! The name says until when, by which secret and for which token (`t65a53d28-TAGTOKENID`), the password is its
 //! signature: nothing is stored, and a restart of the box changes nothing. They travel over plain
 //! RTSP, which is why a token never does.
 
 use std::time::Duration;
 
-use super::keys::Keys;
+use super::keys::{Keys, TAG};
+use super::refusal::has_reason;
 use super::{Login, refused};
-use crate::base::{Mono, Result, Secret};
+use crate::base::{Error, Mono, Result, Secret};
 
 const NAME_MAX: usize = 64;
 
@@ -24,7 +25,8 @@ pub struct StreamLogin {
 }
 
 pub(super) fn credential(keys: &Keys, login: &Login) -> (String, Secret) {
-    let name = format!("t{:x}-{}", login.expires_us.div_euclid(1_000_000).max(0), login.token_id);
+    let seconds = login.expires_us.div_euclid(1_000_000).max(0);
+    let name = format!("t{seconds:x}-{}{}", keys.tag, login.token_id);
     let password = Secret::new(keys.streams.sign(&[&name]));
     (name, password)
 }
@@ -34,10 +36,7 @@ pub(super) fn check(keys: &Keys, name: &str, password: &str, wall_us: i64, now: 
     if name.len() > NAME_MAX || !keys.streams.verify(&[name], password) {
         return Err(bad("invalid_credentials"));
     }
-    let (seconds, token_id) = name
-        .strip_prefix('t')
-        .and_then(|rest| rest.split_once('-'))
-        .ok_or_else(|| bad("invalid_credentials"))?;
+    let (seconds, _, token_id) = parts(name).ok_or_else(|| bad("invalid_credentials"))?;
     let seconds = i64::from_str_radix(seconds, 16).map_err(|_| bad("invalid_credentials"))?;
     let expires_us = seconds.saturating_mul(1_000_000);
     let left_us = expires_us.saturating_sub(wall_us);
@@ -49,6 +48,18 @@ pub(super) fn check(keys: &Keys, name: &str, password: &str, wall_us: i64, now: 
         deadline: now + Duration::from_micros(left_us.unsigned_abs()),
         token_id: token_id.to_owned(),
     })
+}
+
+/// Seconds in hexadecimal, the secret's tag, the token's id.
+pub(super) fn parts(name: &str) -> Option<(&str, &str, &str)> {
+    let (seconds, rest) = name.strip_prefix('t')?.split_once('-')?;
+    let (tag, token_id) = rest.split_at_checked(TAG)?;
+    Some((seconds, tag, token_id))
+}
+
+/// Whether that was said of a credential that other keys may have made.
+pub(super) fn is_foreign(error: &Error) -> bool {
+    has_reason(error, "invalid_credentials")
 }
 
 #[cfg(test)]
@@ -96,7 +107,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics_or_opens(name in ".{0,80}", password in ".{0,40}") {
+        fn nothing_panics_or_opens(name in ".{0,80}|t[0-9a-f]{0,9}-.{0,20}", password in ".{0,40}") {
+            let _ = parts(&name);
             prop_assert!(check(&keys(), &name, &password, WALL_US, Mono(u64::MAX)).is_err());
         }
 

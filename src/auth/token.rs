@@ -6,6 +6,7 @@ use jsonwebtoken::{Algorithm, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
+use super::refusal::has_reason;
 use super::{Login, Role, Standing, refused};
 use crate::base::{Error, Mono, Result, Secret};
 
@@ -74,6 +75,11 @@ pub(super) fn verify(
         token_id: keys.token_ids.sign(&[token]).split_off(12),
         standing: Standing::default(),
     })
+}
+
+/// Whether that was said of a token that may have been made with another secret.
+pub(super) fn is_foreign(error: &Error) -> bool {
+    has_reason(error, "invalid_token")
 }
 
 pub(super) fn mint(keys: &Keys, role: Role, user: &str, wall_us: i64, ttl: Duration) -> Result<Secret> {

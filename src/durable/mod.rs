@@ -27,6 +27,12 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
+/// As [`replace`], for what nobody else may read.
+pub fn replace_private(path: &Path, contents: &[u8]) -> io::Result<()> {
+    swap(path, contents, 0o600, true)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
 /// As [`replace`], for what is made anew at each start: other programs see the old or the new contents,
 /// a power cut may leave neither. `mode` is who may read it.
 pub fn publish(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {

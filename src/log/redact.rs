@@ -261,6 +261,7 @@ mod tests {
             ("{\"password\": 1234}", "{\"password\": ***}"),
             ("jwt_secret = 'abc'", "jwt_secret = '***'"),
             ("X-Api-Key=abc", "X-Api-Key=***"),
+            ("key fk_0a1b2c3d4e_00112233445566778899 ok", "key <key> ok"),
         ] {
             assert_eq!(redact(text), redacted);
         }
@@ -274,6 +275,7 @@ mod tests {
             "mail http://host:80/to?who=a@b",
             "the secret: must be at least 32 bytes",
             "token_id=7 tokens=3 fps=30 ",
+            "fk_0a1b2c3d4e is an id",
             "ключ: значение = é",
             "password=\"\" secret=<secret>",
         ] {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::events::{Client, Hub, Subscriber};
 use super::{Reached, Services};
-use crate::auth::{Login, Role, Standing, refused};
+use crate::auth::{Login, Role, refused};
 use crate::base::{Error, ErrorKind, Mono, Result};
 
 /// One socket's caller.
@@ -53,9 +53,9 @@ impl Session {
         self.call.login = Some(Arc::new(login));
     }
 
-    /// What its log-in rests on.
-    pub(super) fn standing(&self) -> Standing {
-        self.call.login.as_ref().map(|login| login.standing.clone()).unwrap_or_default()
+    /// Whoever has logged in, be it expired.
+    pub(super) fn login(&self) -> Option<Arc<Login>> {
+        self.call.login.clone()
     }
 
     /// Ends its subscriptions.
@@ -76,7 +76,8 @@ impl Call {
             refused("not_authenticated", "call authenticate {auth_token} first; `fieldcam token` makes one")
         })?;
         if login.standing.is_revoked() {
-            return Err(refused("key_revoked", "the API key was revoked; ask for a new one"));
+            let suggestion = "what you logged in with was withdrawn; log in with a new key or token";
+            return Err(refused(login.standing.reason(), suggestion));
         }
         if !login.is_valid(now) {
             return Err(refused("token_expired", "call authenticate with a new token"));

@@ -23,6 +23,7 @@ use super::frame::{Fault, Message, Reader, Writer};
 use super::pulse::Pulse;
 use super::reply;
 use super::session::Session;
+use crate::auth::Login;
 use crate::base::{Error, ErrorKind, Mono};
 
 /// Slow calls that one socket may have in work.
@@ -98,7 +99,7 @@ where
         }
         let blocked = socket.writer.pending().len() >= OUT_HIGH;
         let client = socket.session.client().cloned();
-        let standing = socket.session.standing();
+        let login = socket.session.login();
         let Socket { io, reader, writer, session, claim, .. } = &mut socket;
         tokio::select! {
             biased;
@@ -113,7 +114,7 @@ where
                 let client = client.as_deref().expect("only a client is ready");
                 events::deliver(client, session.hub(), &session.call, writer, OUT_HIGH);
             }
-            () = standing.revoked(), if client.is_some() => session.unsubscribe(),
+            () = revoked(login.as_deref()), if client.is_some() => session.unsubscribe(),
             () = shared.budget.grow(claim, need, session.is_known()), if !covered => {}
             turn = std::future::poll_fn(|cx| turn(cx, io, reader, writer, covered && !blocked)) => match turn {
                 Ok(Turn::Read) => {
@@ -167,6 +168,14 @@ where
 async fn ready(client: Option<&Client>) {
     match client {
         Some(client) => client.ready().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the log-in is withdrawn; its expiry is looked at in every call.
+async fn revoked(login: Option<&Login>) {
+    match login {
+        Some(login) => login.standing.revoked().await,
         None => std::future::pending().await,
     }
 }

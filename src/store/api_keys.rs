@@ -1,6 +1,6 @@
 //! API keys: what is kept of each is enough to know it again, and not to use it.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::Store;
 use super::connection::rows;
@@ -27,26 +27,28 @@ pub struct ApiKeyRow {
     pub used_us: Option<i64>,
 }
 
+impl ApiKeyRow {
+    pub(super) const SELECT: &str =
+        "SELECT id, name, role, key_hash, stream_hash, created_us, expires_us, used_us FROM api_keys";
+
+    pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: r.get(0)?,
+            name: r.get(1)?,
+            role: r.get(2)?,
+            key_hash: r.get(3)?,
+            stream_hash: r.get(4)?,
+            created_us: r.get(5)?,
+            expires_us: r.get(6)?,
+            used_us: r.get(7)?,
+        })
+    }
+}
+
 impl Store {
     /// Every key.
     pub async fn api_keys(&self) -> Result<Vec<ApiKeyRow>> {
-        let sql =
-            "SELECT id, name, role, key_hash, stream_hash, created_us, expires_us, used_us FROM api_keys";
-        self.read(move |c| {
-            rows(c, sql, [], |r| {
-                Ok(ApiKeyRow {
-                    id: r.get(0)?,
-                    name: r.get(1)?,
-                    role: r.get(2)?,
-                    key_hash: r.get(3)?,
-                    stream_hash: r.get(4)?,
-                    created_us: r.get(5)?,
-                    expires_us: r.get(6)?,
-                    used_us: r.get(7)?,
-                })
-            })
-        })
-        .await
+        self.read(|c| rows(c, ApiKeyRow::SELECT, [], ApiKeyRow::read)).await
     }
 
     /// Enters a key; the one that it `replaces` expires at the moment given with it.

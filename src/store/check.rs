@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, Params, Row};
 
+use super::api_keys::ApiKeyRow;
+use super::audit::AuditRow;
 use super::cameras::CameraRow;
 use super::recording_parts::{GapRow, NoteRow, SegmentRow};
 use super::recordings::{self, RecordingRow};
@@ -93,6 +95,8 @@ fn rows(conn: &Connection) -> rusqlite::Result<()> {
     each(conn, "SELECT key, value FROM settings", [], text)?;
     each(conn, CameraRow::SELECT, [], CameraRow::read)?;
     each(conn, &format!("SELECT {} FROM snapshots", snapshots::COLUMNS), [], SnapshotRow::read)?;
+    each(conn, ApiKeyRow::SELECT, [], ApiKeyRow::read)?;
+    each(conn, AuditRow::SELECT, [], AuditRow::read)?;
     let recordings = format!("SELECT {} FROM recordings", recordings::COLUMNS);
     let mut statement = conn.prepare(&recordings)?;
     let mut found = statement.query([])?;

@@ -1,10 +1,13 @@
 //! API keys: made on the box, used wherever a token is, and withdrawn at once.
 
+use std::io::Read;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::common::{TestBox, ffmpeg, http, squares, wait_for};
+use crate::common::frames::MjpegClient;
+use crate::common::recording::Recording;
+use crate::common::{Setup, TestBox, ffmpeg, http, squares, wait_for};
 
 /// The value behind a name in what `fieldcam key create` prints.
 fn printed(text: &str, name: &str) -> String {
@@ -58,7 +61,13 @@ fn a_key_made_on_the_box_opens_every_door_until_it_is_revoked() {
         .as_str()
         .unwrap()
         .to_owned();
-    assert_eq!(http::get(&link, &[]).status, 200);
+    let first = http::get(&link, &[]);
+    assert_eq!(first.status, 200);
+    // The address in it needs no other log-in, and ends with this one.
+    let text = first.text();
+    let name = text.lines().find(|l| !l.starts_with('#') && !l.is_empty()).unwrap();
+    let playlist = testbox.http(&format!("/live/camera0/{name}"));
+    assert_eq!(http::get(&playlist, &[]).status, 200);
 
     let listed = fieldcam(&testbox, &["key", "list"]);
     assert!(listed.contains(&key.id) && listed.contains("hall") && !listed.contains(&key.key), "{listed}");
@@ -73,6 +82,7 @@ fn a_key_made_on_the_box_opens_every_door_until_it_is_revoked() {
     assert_eq!(http::get(&index, &[("X-API-Key", &key.key)]).status, 401);
     // Links are refused in words of their own.
     assert_eq!(http::get(&link, &[]).status, 403);
+    assert_eq!(http::get(&playlist, &[]).status, 401);
     assert!(!testbox.fieldcam(&["key", "revoke", &key.id]).status.success());
     let log = testbox.log();
     assert!(!log.contains(&key.key) && !log.contains(&key.password), "a secret in the log");
@@ -108,17 +118,46 @@ fn a_key_revoked_while_streaming_ends_its_viewers_and_no_others() {
             (all[0]["readers"].as_i64() == Some(wanted)).then_some(())
         });
     };
+    let pictures = testbox.http("/cameras/camera0/stream.mjpeg");
+    let mut pictures = MjpegClient::open(&pictures, &[("X-API-Key", &key.key)]);
+    assert!(pictures.part().is_some());
     readers(3);
     fieldcam(&testbox, &["key", "revoke", &key.id]);
     for viewer in &mut ended {
         wait_for("the viewer is gone", || viewer.try_wait().unwrap());
     }
+    // What was on its way may still come.
+    assert!((0..300).any(|_| pictures.part().is_none()), "the pictures end");
     readers(1);
     assert!(stays.try_wait().unwrap().is_none(), "the other key's viewer goes on");
     assert!(ffmpeg::try_probe(&url(&key)).is_err());
     assert_eq!(squares::read(&url(&other), 5).len(), 5);
     stays.kill().unwrap();
     stays.wait().unwrap();
+}
+
+#[test]
+fn a_download_under_way_ends_when_its_key_is_revoked() {
+    let testbox = Setup::new().cameras(1).env("CAMERAS__RESOLUTION", "1280x720").start();
+    let mut recording = Recording::start(&testbox, "camera0", 0);
+    // More than the sockets between both ends take.
+    wait_for("5 MB are recorded", || {
+        (recording.info()["file_size"].as_u64() > Some(5_000_000)).then_some(())
+    });
+    recording.stop();
+    let size = recording.info()["file_size"].as_u64().unwrap();
+    let key = create(&testbox, "viewer");
+    let mut socket = testbox.connect();
+    socket.authenticate(&key.key);
+    let info = socket.ok("get_recording_info", json!({ "filename": recording.name }));
+    let link = info["download_url"].as_str().unwrap();
+    let mut download = http::open(link);
+    fieldcam(&testbox, &["key", "revoke", &key.id]);
+    let mut got = Vec::new();
+    // It ends in the middle, with or without a word.
+    let _ = download.read_to_end(&mut got);
+    assert!((got.len() as u64) < size, "all of {size} bytes came");
+    assert_eq!(http::get(link, &[]).status, 403);
 }
 
 #[test]

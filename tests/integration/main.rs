@@ -32,6 +32,7 @@ mod api_bad_tokens;
 mod api_contract;
 mod api_keys;
 mod api_limits;
+mod api_secret;
 mod conformance;
 mod film;
 mod journey;

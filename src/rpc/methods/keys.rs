@@ -158,8 +158,8 @@ pub(super) async fn rotate(call: Call, p: Rotate) -> Result<Rotated> {
 
 /// revoke_api_key.
 pub(super) async fn revoke(call: Call, p: Revoke) -> Result<Revoked> {
-    let key = call.services.auth.revoke_api_key(&p.id).await?;
-    tracing::info!(id = key.id, by = call.login().user, "an API key was revoked");
+    call.services.auth.revoke_api_key(&p.id).await?;
+    tracing::info!(id = p.id, by = call.login().user, "an API key was revoked");
     let message = "the key is revoked; whoever was connected or watching with it is not any more";
-    Ok(Revoked { id: key.id, revoked: true, message })
+    Ok(Revoked { id: p.id, revoked: true, message })
 }

@@ -9,6 +9,7 @@ mod login;
 mod metrics;
 mod recordings;
 mod reload;
+mod secret;
 mod shared;
 mod snapshots;
 mod status;
@@ -63,6 +64,7 @@ pub(super) fn all() -> Vec<Method> {
         now("list_api_keys", Admin, keys::list),
         later("rotate_api_key", Admin, keys::rotate),
         later("revoke_api_key", Admin, keys::revoke),
+        later("rotate_secret", Admin, secret::rotate),
         later("reload_config", Admin, reload::reload),
         now("get_status", Admin, status::status),
         now("get_metrics", Admin, metrics::metrics),
@@ -103,7 +105,7 @@ mod tests {
             (
                 "admin",
                 "protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key \
-                 get_audit_log",
+                 get_audit_log rotate_secret",
             ),
         ];
         let want: BTreeMap<&str, &str> = want

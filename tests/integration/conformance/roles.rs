@@ -48,7 +48,7 @@ const ADMIN: [&str; 8] = [
 ];
 
 /// Fieldcam's own.
-const OURS: [(&str, &str); 8] = [
+const OURS: [(&str, &str); 9] = [
     ("rpc.discover", "viewer"),
     ("reload_config", "admin"),
     ("protect_recording", "admin"),
@@ -57,6 +57,7 @@ const OURS: [(&str, &str); 8] = [
     ("list_api_keys", "admin"),
     ("rotate_api_key", "admin"),
     ("revoke_api_key", "admin"),
+    ("rotate_secret", "admin"),
 ];
 
 /// Each method with the least role that may call it, "none" for those without log-in.

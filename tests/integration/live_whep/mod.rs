@@ -113,11 +113,26 @@ fn a_player_is_cut_off_when_its_login_ends() {
     let auth = Auth::open(testbox.scratch(), Some(&Secret::new("s".repeat(40))), Clock::new(), 0).unwrap();
     let token = auth.mint(Role::Viewer, "ann", Duration::from_secs(12)).unwrap();
     let bearer = format!("Bearer {}", token.expose());
+    watch_until(&testbox, ("Authorization", &bearer), || {});
+}
+
+#[test]
+fn a_player_is_cut_off_when_its_key_is_revoked() {
+    let testbox = TestBox::start();
+    let mut admin = testbox.login("admin");
+    let made = admin.ok("create_api_key", json!({ "name": "hall", "role": "viewer" }));
+    let end = || drop(admin.ok("revoke_api_key", json!({ "id": made["id"] })));
+    watch_until(&testbox, ("X-API-Key", made["key"].as_str().unwrap()), end);
+}
+
+/// Watches with a log-in until that has ended, and the media with it.
+fn watch_until(testbox: &TestBox, login: (&str, &str), end: impl FnOnce()) {
     let mut player = Player::new();
-    let answer = post(&testbox.http("/live/camera0/whep"), &player.offer, &[("Authorization", &bearer)]);
+    let answer = post(&testbox.http("/live/camera0/whep"), &player.offer, &[login]);
     assert_eq!(answer.status, 201, "{}", answer.text());
     player.accept(&answer.text());
     assert!(player.play(PATIENCE, |s| s.packets > 0), "{:?}", player.seen);
+    end();
     assert!(player.play(PATIENCE, |s| s.ended), "media went on: {:?}", player.seen);
     let location = testbox.http(answer.header("location").unwrap());
     assert_eq!(http::request("DELETE", &location, &[]).status, 404);
