@@ -34,7 +34,7 @@ pub use settings::{
     Auth, CameraSection, Cameras, Discovery, Ffmpeg, Health, Log, MediaMtx, Recording, Resolution, Server,
     Settings, Storage, Synthetic, keys,
 };
-pub use source::{FilePath, PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials};
+pub use source::{FilePath, PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials, rtsp_port};
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,11 @@ pub enum SourceSpec {
     File(FilePath),
 }
 
+/// The port of an `rtsp` or `rtsps` URL.
+pub fn rtsp_port(url: &Url) -> u16 {
+    url.port().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 })
+}
+
 impl SourceSpec {
     /// What makes two sources the same camera: no credentials, and none of the test knobs' order.
     pub fn identity(&self) -> String {
@@ -111,7 +116,7 @@ impl RtspUrl {
 
     /// The port, the scheme's own when none is written.
     pub fn port(&self) -> u16 {
-        self.0.port().unwrap_or(if self.0.scheme() == "rtsps" { 322 } else { 554 })
+        rtsp_port(&self.0)
     }
 
     /// The password as written and as the camera gets it, for the log to hide.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::family::Family;
-use crate::config::RtspUrl;
+use crate::config::{RtspUrl, SourceSpec, rtsp_port};
 
 /// Streams that are remembered; the one that was not seen for longest goes first.
 const MOST: usize = 256;
@@ -14,6 +14,8 @@ const MOST: usize = 256;
 /// A stream on the network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
+    /// What it is recognised by, however its address is written: `rtsp://h/a` is `rtsp://h:554/a`.
+    pub(super) identity: String,
     /// Its address, without credentials.
     pub url: String,
     /// Such as `generic_rtsp` or `skydio_stanag4609`.
@@ -52,6 +54,20 @@ pub struct Capabilities {
 }
 
 impl Stream {
+    /// One that a search found just now.
+    pub(super) fn new(
+        family: &Family,
+        url: &Url,
+        name: String,
+        works: bool,
+        capabilities: Capabilities,
+    ) -> Self {
+        let url = url.to_string();
+        let identity = url.parse().map_or_else(|_| url.clone(), |source: SourceSpec| source.identity());
+        let kind = family.kind.to_owned();
+        Self { identity, url, kind, name, works, found_us: 0, seen_us: 0, capabilities }
+    }
+
     /// Whether it is a drone's.
     pub fn is_skydio(&self) -> bool {
         self.kind.starts_with("skydio")
@@ -89,7 +105,7 @@ impl Capabilities {
             format: family.format.into(),
             source: family.source.into(),
             stream_type: stream_type.into(),
-            port: url.port().unwrap_or(554),
+            port: rtsp_port(url),
             path: format!("{}{query}", url.path()),
             codec,
             metadata,
@@ -97,7 +113,7 @@ impl Capabilities {
     }
 }
 
-/// Every stream that searches found, by address.
+/// Every stream that searches found, by identity.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue(BTreeMap<String, Stream>);
 
@@ -106,15 +122,15 @@ impl Catalogue {
     pub(super) fn note(&mut self, streams: Vec<Stream>, now_us: i64) -> Vec<Stream> {
         let mut noted = Vec::new();
         for mut stream in streams {
-            let known = self.0.get(&stream.url);
+            let known = self.0.get(&stream.identity);
             stream.found_us = known.map_or(now_us, |known| known.found_us);
             stream.seen_us = now_us;
-            self.0.insert(stream.url.clone(), stream.clone());
+            self.0.insert(stream.identity.clone(), stream.clone());
             noted.push(stream);
         }
         while self.0.len() > MOST {
-            let oldest = self.0.values().min_by_key(|s| s.seen_us).map(|s| s.url.clone());
-            oldest.map(|url| self.0.remove(&url));
+            let oldest = self.0.iter().min_by_key(|(_, s)| s.seen_us).map(|(identity, _)| identity.clone());
+            oldest.map(|identity| self.0.remove(&identity));
         }
         noted
     }

@@ -11,6 +11,7 @@ mod family;
 mod found;
 mod onvif;
 mod search;
+mod soap;
 mod xml;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -150,7 +151,8 @@ impl External {
             let known = self.found().all();
             let wanted = |s: &Stream| if s.is_skydio() { options.skydio } else { options.generic };
             let missing = known.into_iter().filter(wanted);
-            let missing: Vec<_> = missing.filter(|s| !scan.streams.iter().any(|t| t.url == s.url)).collect();
+            let missing: Vec<_> =
+                missing.filter(|s| !scan.streams.iter().any(|t| t.identity == s.identity)).collect();
             scan.streams.extend(missing.into_iter().map(|s| Stream { works: false, ..s }));
         }
         scan
@@ -209,6 +211,7 @@ impl External {
                 metadata.insert("device".into(), def.id.to_string().into());
             }
             all.push(Stream {
+                identity: row.identity,
                 url: shown(&url),
                 kind: row.kind,
                 name: row.name,
@@ -219,7 +222,8 @@ impl External {
             });
         }
         let found = self.found().all();
-        let new: Vec<_> = found.into_iter().filter(|s| !all.iter().any(|t| t.url == s.url)).collect();
+        let new: Vec<_> =
+            found.into_iter().filter(|s| !all.iter().any(|t| t.identity == s.identity)).collect();
         all.extend(new);
         Ok(all)
     }

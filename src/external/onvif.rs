@@ -1,17 +1,21 @@
 //! ONVIF: cameras that answer a call to the whole network, and what they say of their stream.
 //!
-//! Whatever a device names must lie on the host that answered; it is never followed elsewhere.
+//! Whatever a device names must lie on the host that answered, which must be one that may be connected to;
+//! it is never followed elsewhere.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::soap::call;
 use super::xml::elements;
+use crate::base::Result;
+use crate::config::rtsp_port;
+use crate::reach::Reach;
 
 /// WS-Discovery's group and port.
 const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255, 250)), 3702);
@@ -23,9 +27,6 @@ const INTERFACES_MAX: usize = 16;
 const ANSWERS_MAX: usize = 64;
 /// An answer in one datagram.
 const DATAGRAM_MAX: usize = 16 << 10;
-/// A device's answer to one request.
-const REPLY_MAX: usize = 64 << 10;
-const REQUEST: Duration = Duration::from_secs(3);
 
 /// A device that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,26 +108,34 @@ pub(super) async fn devices(interfaces: &[Ipv4Addr]) -> std::io::Result<Vec<Devi
     devices_at(GROUP, interfaces).await
 }
 
-/// The address of a device's first stream, on its own host. Devices that want a log-in first tell none.
-pub(super) async fn stream(device: &Device) -> Option<Url> {
+/// A device's first stream, on its own host, and where to connect for it. Devices that want a log-in first
+/// tell none.
+///
+/// Fails when its host may not be connected to, at a port that this takes or that the stream has.
+pub(super) async fn stream(reach: &Reach, device: &Device) -> Result<Option<(Url, SocketAddr)>> {
     let capabilities = "<GetCapabilities xmlns=\"http://www.onvif.org/ver10/device/wsdl\">\
                         <Category>Media</Category></GetCapabilities>";
-    let reply = call(&device.service, capabilities).await?;
+    let Some(reply) = call(reach, &device.service, capabilities).await? else { return Ok(None) };
     let media = elements(&reply, "XAddr")
         .into_iter()
         .filter(|found| found.path.iter().any(|name| name == "Media"))
         .find_map(|found| on_host(&found.text, device.host));
     let media = media.unwrap_or_else(|| device.service.clone());
-    let profiles = call(&media, "<GetProfiles xmlns=\"http://www.onvif.org/ver10/media/wsdl\"/>").await?;
-    let token = elements(&profiles, "Profiles").into_iter().map(|p| p.token).find(|t| !t.is_empty())?;
+    let profiles = "<GetProfiles xmlns=\"http://www.onvif.org/ver10/media/wsdl\"/>";
+    let Some(reply) = call(reach, &media, profiles).await? else { return Ok(None) };
+    let tokens = elements(&reply, "Profiles").into_iter().map(|profile| profile.token);
+    let Some(token) = tokens.into_iter().find(|token| !token.is_empty()) else { return Ok(None) };
     let wanted = format!(
         "<GetStreamUri xmlns=\"http://www.onvif.org/ver10/media/wsdl\"><StreamSetup>\
          <Stream xmlns=\"http://www.onvif.org/ver10/schema\">RTP-Unicast</Stream>\
          <Transport xmlns=\"http://www.onvif.org/ver10/schema\"><Protocol>RTSP</Protocol></Transport>\
          </StreamSetup><ProfileToken>{token}</ProfileToken></GetStreamUri>"
     );
-    let reply = call(&media, &wanted).await?;
-    elements(&reply, "Uri").into_iter().find_map(|found| stream_on(&found.text, device.host))
+    let Some(reply) = call(reach, &media, &wanted).await? else { return Ok(None) };
+    let found = elements(&reply, "Uri").into_iter().find_map(|found| stream_on(&found.text, device.host));
+    let Some(url) = found else { return Ok(None) };
+    let judged = reach.resolve(&device.host.to_string(), rtsp_port(&url)).await?;
+    Ok(judged.first().map(|at| (url, *at)))
 }
 
 /// `text` as an RTSP address of `host`, without a log-in.
@@ -140,46 +149,14 @@ fn stream_on(text: &str, host: IpAddr) -> Option<Url> {
     (named == host).then_some(url)
 }
 
-/// One SOAP request; its reply as text.
-async fn call(service: &Url, body: &str) -> Option<String> {
-    timeout(REQUEST, exchange(service, body)).await.ok().flatten()
-}
-
-async fn exchange(service: &Url, body: &str) -> Option<String> {
-    let host: IpAddr = service.host_str()?.trim_matches(['[', ']']).parse().ok()?;
-    let port = service.port().unwrap_or(80);
-    let mut socket = TcpStream::connect((host, port)).await.ok()?;
-    let envelope = format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><s:Envelope \
-         xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\"><s:Body>{body}</s:Body></s:Envelope>"
-    );
-    let request = format!(
-        "POST {} HTTP/1.0\r\nHost: {}:{port}\r\nContent-Type: application/soap+xml; charset=utf-8\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{envelope}",
-        service.path(),
-        service.host_str()?,
-        envelope.len()
-    );
-    socket.write_all(request.as_bytes()).await.ok()?;
-    let mut bytes = Vec::new();
-    socket.take(REPLY_MAX as u64).read_to_end(&mut bytes).await.ok()?;
-    reply(&bytes)
-}
-
-/// The document in a reply that says 200. A redirect is none. Pieces of a chunked one are left in: their
-/// lengths stand between elements in all but the longest.
-fn reply(bytes: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(bytes);
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head.lines().next()?.split(' ').nth(1)?;
-    let from = body.find('<')?;
-    (status == "200").then(|| body[from..].to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervise::{Group, Phases};
     use proptest::prelude::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
 
@@ -218,16 +195,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn replies_that_are_none() {
-        assert_eq!(reply(b"HTTP/1.1 200 OK\r\n\r\n1f\r\n<a/>").as_deref(), Some("<a/>"));
-        for bad in
-            ["HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n<a/>", "", "\r\n\r\n", "x y\r\n\r\n<"]
-        {
-            assert_eq!(reply(bad.as_bytes()), None, "{bad}");
-        }
-    }
-
     /// A device on the loopback, as far as the two messages go.
     #[tokio::test]
     async fn the_question_is_heard_and_the_answer_read() {
@@ -250,6 +217,78 @@ mod tests {
         assert_eq!(found[0].service.as_str(), "http://127.0.0.1:9/x");
     }
 
+    /// A device's web service, which keeps connections open; how often it was asked.
+    async fn service(group: &Group, port_of_stream: u16) -> (Device, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let asked = Arc::<AtomicUsize>::default();
+        let count = asked.clone();
+        let serve = async move {
+            let mut kept = Vec::new();
+            while let Ok((mut socket, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                let mut request = String::new();
+                while !request.contains("</s:Envelope>") {
+                    let mut bytes = [0; 4096];
+                    let n = socket.read(&mut bytes).await.unwrap();
+                    request.push_str(std::str::from_utf8(&bytes[..n]).unwrap());
+                }
+                let answer = if request.contains("<GetCapabilities") {
+                    assert!(request.starts_with("POST /onvif/device_service?a=b HTTP/1.0\r\n"), "{request}");
+                    format!(
+                        "<tt:Device><tt:XAddr>http://{at}/no</tt:XAddr></tt:Device>\
+                         <tt:Media><tt:XAddr>http://{at}/media</tt:XAddr></tt:Media>"
+                    )
+                } else if request.contains("<GetProfiles") {
+                    assert!(request.starts_with("POST /media HTTP/1.0\r\n"), "{request}");
+                    "<trt:Profiles token=\"P1\" fixed=\"true\"/><trt:Profiles token=\"P2\"/>".to_owned()
+                } else {
+                    assert!(request.contains("<ProfileToken>P1</ProfileToken>"), "{request}");
+                    format!(
+                        "<trt:MediaUri><tt:Uri>rtsp://u:p@127.0.0.1:{port_of_stream}/s?x=1&amp;y=2</tt:Uri></trt:MediaUri>"
+                    )
+                };
+                let answer = format!("<e:Envelope><e:Body>{answer}</e:Body></e:Envelope>");
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+                socket.write_all((head + &answer).as_bytes()).await.unwrap();
+                kept.push(socket);
+            }
+        };
+        let stop = group.stop().clone();
+        group.spawn("device", async move { stop.run_until_cancelled(serve).await });
+        let service = Url::parse(&format!("http://{at}/onvif/device_service?a=b")).unwrap();
+        (Device { host: at.ip(), service }, asked)
+    }
+
+    fn reach(allowed: &str) -> Reach {
+        Reach::new(&allowed.split(' ').map(|e| e.parse().unwrap()).collect::<Vec<_>>())
+    }
+
+    #[tokio::test]
+    async fn a_device_is_asked_for_its_stream() {
+        let mut phases = Phases::default();
+        let (device, asked) = service(&phases.add("test"), 5554).await;
+        let (url, at) = stream(&reach("127.0.0.1"), &device).await.unwrap().unwrap();
+        assert_eq!(url.as_str(), "rtsp://127.0.0.1:5554/s?x=1&y=2");
+        assert_eq!(at, "127.0.0.1:5554".parse().unwrap());
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        phases.shutdown(LISTEN).await;
+    }
+
+    #[tokio::test]
+    async fn a_device_is_neither_asked_nor_believed_where_the_policy_forbids() {
+        let mut phases = Phases::default();
+        let (device, asked) = service(&phases.add("test"), 5554).await;
+        let other = "192.0.2.1 127.0.0.1:5554";
+        assert!(stream(&reach(other), &device).await.is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), 0, "its service was connected to");
+        let port = device.service.port().unwrap();
+        assert!(
+            stream(&reach(&format!("127.0.0.1:{port}")), &device).await.is_err(),
+            "its stream is elsewhere"
+        );
+    }
+
     proptest! {
         #[test]
         fn any_answer_is_read_without_panic(text in ".{0,200}", address in "(http|rtsp|file)s?:/{0,2}[a-z0-9.:\\[\\]@/]{0,40}") {
@@ -257,7 +296,6 @@ mod tests {
                 if let Some(found) = device(&text, HOST) {
                     prop_assert_eq!(found.service.host_str(), Some("192.0.2.9"));
                 }
-                let _ = reply(text.as_bytes());
             }
             let _ = stream_on(&address, HOST);
         }

@@ -1,12 +1,12 @@
 //! One search of the network.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use serde_json::Map;
-use url::Url;
+use url::{Position, Url};
 
 use super::ask::{Said, ask};
 use super::family::{Family, GENERIC, HOSTS_MAX, SKYDIO, Target, targets};
@@ -69,7 +69,7 @@ impl Outcome {
     }
 
     fn found(&mut self, stream: Stream) {
-        if self.streams.len() < STREAMS_MAX && !self.streams.iter().any(|s| s.url == stream.url) {
+        if self.streams.len() < STREAMS_MAX && !self.streams.iter().any(|s| s.identity == stream.identity) {
             self.streams.push(stream);
         }
     }
@@ -77,19 +77,27 @@ impl Outcome {
 
 /// Looks for what `options` say at the hosts that are `allowed`.
 pub(super) async fn run(options: &Options, allowed: &[HostEntry], reach: &Reach) -> Outcome {
-    let mut out = Outcome::default();
-    let all = async {
+    let (mut out, mut named) = (Outcome::default(), Outcome::default());
+    let asked = async {
         if options.skydio {
             servers(&SKYDIO, allowed, reach, &mut out).await;
         }
         if options.generic {
             servers(&GENERIC, allowed, reach, &mut out).await;
-            devices(reach, &mut out).await;
         }
     };
+    let called = async {
+        if options.generic {
+            devices(reach, &mut named).await;
+        }
+    };
+    let all = async { tokio::join!(asked, called) };
     if tokio::time::timeout(LIMIT, all).await.is_err() {
         out.tell(format!("the search was ended after {} s; allow fewer hosts", LIMIT.as_secs()));
     }
+    named.streams.into_iter().for_each(|stream| out.found(stream));
+    named.errors.into_iter().for_each(|error| out.tell(error));
+    out.streams.sort_by(|a, b| (!a.is_skydio(), &a.url).cmp(&(!b.is_skydio(), &b.url)));
     out
 }
 
@@ -110,6 +118,8 @@ async fn servers(family: &'static Family, allowed: &[HostEntry], reach: &Reach, 
             Ok(None) => {}
             Err(why) => out.tell(why),
         }
+        // Judging an address is work and no waiting: others have their turn between two.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -160,15 +170,9 @@ fn enter(family: &'static Family, target: &Target, said: Paths, out: &mut Outcom
         let text = format!("rtsp://{}:{}{path}", bracketed(&target.host), target.port);
         let Ok(url) = Url::parse(&text) else { continue };
         let capabilities = Capabilities::found(family, &url, stream_type, codec, metadata);
-        out.found(Stream {
-            url: url.to_string(),
-            kind: family.kind.into(),
-            name: if family.kind == SKYDIO.kind { (*name).into() } else { format!("{name} {}", target.host) },
-            works,
-            found_us: 0,
-            seen_us: 0,
-            capabilities,
-        });
+        let name =
+            if family.kind == SKYDIO.kind { (*name).into() } else { format!("{name} {}", target.host) };
+        out.found(Stream::new(family, &url, name, works, capabilities));
     }
 }
 
@@ -188,42 +192,42 @@ async fn devices(reach: &Reach, out: &mut Outcome) {
     };
     let mut answers = iter(devices)
         .map(|device| async move {
-            let host = device.host.to_string();
-            let port = device.service.port().unwrap_or(80);
-            // Its service as well as its stream: the one is asked, the other may be added.
-            if let Err(error) = reach.resolve(&host, port).await {
-                return (host.clone(), Err(format!("{host}, an ONVIF device: {}", in_words(&error))));
-            }
-            let Some(url) = onvif::stream(&device).await else {
-                return (
-                    host.clone(),
-                    Err(format!("{host}: an ONVIF device that tells its stream after a log-in only")),
-                );
+            let outcome = match onvif::stream(reach, &device).await {
+                Ok(Some((url, at))) => Ok(named(url, at).await),
+                Ok(None) => Err("does not tell strangers its stream".to_owned()),
+                Err(error) => Err(in_words(&error)),
             };
-            let judged = reach.resolve(&host, url.port().unwrap_or(554)).await;
-            (
-                host.clone(),
-                judged.map(|_| url).map_err(|error| format!("{host}, an ONVIF device: {}", in_words(&error))),
-            )
+            (device.host, outcome)
         })
         .buffer_unordered(AT_ONCE);
     while let Some((host, outcome)) = answers.next().await {
         match outcome {
-            Ok(url) => {
-                let mut metadata = Map::new();
-                metadata.insert("onvif".into(), true.into());
-                let capabilities = Capabilities::found(&GENERIC, &url, "main", String::new(), metadata);
-                out.found(Stream {
-                    url: url.to_string(),
-                    kind: GENERIC.kind.into(),
-                    name: format!("ONVIF camera {host}"),
-                    works: true,
-                    found_us: 0,
-                    seen_us: 0,
-                    capabilities,
-                });
-            }
-            Err(why) => out.tell(why),
+            Ok(stream) => out.found(stream),
+            Err(why) => out.tell(format!("{host}, an ONVIF device: {why}")),
         }
     }
 }
+
+/// The stream that a device names, asked for what it is.
+async fn named(url: Url, at: SocketAddr) -> Stream {
+    let mut metadata = Map::new();
+    metadata.insert("onvif".into(), true.into());
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    // What is encrypted is believed.
+    let said = if url.scheme() == "rtsp" { ask(at, &host, &[path]).await } else { None };
+    let (works, codec) = match said.and_then(|said| said.into_iter().next()) {
+        Some((_, Said::Stream { codec, .. })) => (true, codec),
+        Some((_, Said::Login(kind))) => {
+            metadata.insert("login".into(), kind.into());
+            (false, String::new())
+        }
+        Some((_, Said::Moved | Said::Nothing)) => (false, String::new()),
+        None => (url.scheme() != "rtsp", String::new()),
+    };
+    let capabilities = Capabilities::found(&GENERIC, &url, "main", codec, metadata);
+    Stream::new(&GENERIC, &url, format!("ONVIF camera {host}"), works, capabilities)
+}
+
+#[cfg(test)]
+mod tests;
