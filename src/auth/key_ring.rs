@@ -13,7 +13,8 @@ use std::time::Duration;
 
 pub use entry::{ApiKey, NewApiKey};
 
-use super::api_key::{self, hash, same};
+use super::api_key::{self, hash};
+use super::keys::same;
 use super::revoked::Revoked;
 use super::{Login, Role, Standing, refused};
 use crate::base::{Clock, Error, Mono, Result};
@@ -48,11 +49,10 @@ impl KeyRing {
         let revoked = tokio::task::spawn_blocking(move || revoked.all()).await.map_err(Error::internal)?;
         let (back, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| revoked.contains(&row.id));
         for row in back {
-            tracing::warn!(
-                id = row.id,
-                "an API key that was revoked is still in the database; it goes again"
-            );
-            store.remove_api_key(row.id).await?;
+            tracing::warn!(id = row.id, "a revoked API key is still in the database; it goes again");
+            if let Err(error) = store.remove_api_key(row.id).await {
+                tracing::warn!("it stays there for now, and opens nothing: {}", error.chain());
+            }
         }
         let mut all = self.write();
         for row in rows {

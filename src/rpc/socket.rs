@@ -110,11 +110,11 @@ where
                 return socket.farewell(Some(Fault { code: CloseCode::Away, reason: "the box stops" })).await;
             }
             Some(text) = finished.recv() => writer.text(|out| out.extend_from_slice(&text)),
+            () = revoked(login.as_deref()), if client.is_some() => session.unsubscribe(),
             () = ready(client.as_deref()), if !blocked => {
                 let client = client.as_deref().expect("only a client is ready");
                 events::deliver(client, session.hub(), &session.call, writer, OUT_HIGH);
             }
-            () = revoked(login.as_deref()), if client.is_some() => session.unsubscribe(),
             () = shared.budget.grow(claim, need, session.is_known()), if !covered => {}
             turn = std::future::poll_fn(|cx| turn(cx, io, reader, writer, covered && !blocked)) => match turn {
                 Ok(Turn::Read) => {

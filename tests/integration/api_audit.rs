@@ -1,8 +1,11 @@
 //! The audit log: who did what, from where, with what result, and nothing secret.
 
+use std::fs::{self, File};
+
 use serde_json::{Value, json};
 
-use crate::common::{TestBox, http};
+use crate::common::loopdisk::Disk;
+use crate::common::{Setup, TestBox, http, turn, wait_for};
 
 /// Action, user, target and result of each entry, the oldest first.
 fn told(testbox: &TestBox) -> Vec<[String; 4]> {
@@ -68,4 +71,41 @@ fn the_log_comes_in_pages_newest_first_and_to_admins_only() {
     assert_eq!((&page["limit"], &page["offset"]), (&json!(2), &json!(1)));
     assert_eq!(page["total"], 6, "a log-in and five keys");
     assert_eq!(testbox.login("operator").refused("get_audit_log", Value::Null).code, -32002);
+}
+
+#[test]
+fn on_a_full_disk_calls_are_answered_and_told_of_once_there_is_room() {
+    let _turn = turn::take();
+    let disk = match Disk::create(64) {
+        Ok(disk) => disk,
+        Err(why) => return eprintln!("left out: {why}"),
+    };
+    let testbox = Setup::new().cameras(1).data_dir(disk.path()).start();
+    let mut admin = testbox.login("admin");
+    let made = admin.ok("create_api_key", json!({ "name": "hall", "role": "viewer" }));
+    let mut hall = testbox.connect();
+    hall.authenticate(made["key"].as_str().unwrap());
+    let ballast = disk.path().join("ballast");
+    let fill = || {
+        let mut file = File::options().create(true).append(true).open(&ballast).unwrap();
+        assert!(std::io::copy(&mut std::io::repeat(1), &mut file).is_err());
+    };
+    let refusal = wait_for("the database has no room", || {
+        fill();
+        admin.call("create_api_key", json!({ "name": "none", "role": "viewer" })).err()
+    });
+    assert_eq!(refusal.code, -32050, "{refusal}");
+    // Many more than wait for the disk; all of them are answered.
+    for n in 0..1100 {
+        let refusal = admin.refused("delete_snapshot", json!({ "filename": format!("none{n}.jpg") }));
+        assert!([-32010, -32040].contains(&refusal.code), "{refusal}");
+    }
+    // A key is withdrawn all the same, as long as the box runs.
+    let _ = testbox.fieldcam(&["key", "revoke", made["id"].as_str().unwrap()]);
+    assert_eq!(hall.refused("get_camera_list", Value::Null).code, -32001);
+    admin.assert_alive();
+    fs::remove_file(ballast).unwrap();
+    wait_for("what waited is written", || {
+        told(&testbox).iter().any(|entry| entry[2] == "none900.jpg").then_some(())
+    });
 }

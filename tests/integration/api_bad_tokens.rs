@@ -98,6 +98,18 @@ fn whoever_keeps_failing_waits_longer_and_longer_and_a_good_token_never() {
     let begun = Instant::now();
     assert_eq!(http::get(&link, &[("Authorization", "Bearer guess")]).status, 401);
     assert!(begun.elapsed() >= slow);
+    // And with keys: what looks like one, and one that was revoked.
+    let mut admin = testbox.login("admin");
+    let key = admin.ok("create_api_key", json!({ "name": "hall", "role": "viewer" }));
+    admin.ok("revoke_api_key", json!({ "id": key["id"] }));
+    for key in ["fk_guess", key["key"].as_str().unwrap()] {
+        let begun = Instant::now();
+        assert_eq!(http::get(&link, &[("X-API-Key", key)]).status, 401);
+        assert!(begun.elapsed() >= slow);
+        let begun = Instant::now();
+        assert_eq!(bad.refused("authenticate", json!({ "auth_token": key })).code, -32001);
+        assert!(begun.elapsed() >= slow);
+    }
     // Its other answers do not wait for a failed one, and neither does a good token from there.
     bad.send(
         &json!({ "jsonrpc": "2.0", "id": 1, "method": "authenticate", "params": { "auth_token": "x" } })

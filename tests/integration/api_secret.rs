@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Client, TestBox, ffmpeg, http, wait_for};
+use crate::common::{Client, Setup, TestBox, ffmpeg, http, wait_for};
 
 fn rotate(testbox: &TestBox, grace: &str) {
     let out = testbox.fieldcam(&["secret", "rotate", "--grace", grace]);
@@ -59,4 +59,22 @@ fn when_the_grace_is_over_open_sockets_are_refused_and_new_tokens_are_not() {
     assert_eq!(testbox.connect().refused("authenticate", json!({ "auth_token": before })).code, -32001);
     assert_eq!(bearer(&testbox, &before), 401);
     testbox.login("viewer").ok("get_camera_list", Value::Null);
+}
+
+#[test]
+fn a_configured_secret_is_changed_where_it_is_configured() {
+    let mut testbox = Setup::new().env("AUTH__JWT_SECRET", &"s".repeat(40)).start();
+    let refusal = testbox.login("admin").refused("rotate_secret", Value::Null);
+    assert_eq!((refusal.code, &refusal.data["state"]), (-32020, &json!("CONFIGURED")), "{refusal}");
+    let suggestion = refusal.data["suggestion"].as_str().unwrap();
+    assert!(suggestion.contains("auth.jwt_secret"), "{suggestion}");
+    let refused = |testbox: &TestBox| {
+        let out = testbox.fieldcam(&["secret", "rotate"]);
+        assert!(!out.status.success());
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(said.contains("auth.jwt_secret"), "{said}");
+    };
+    refused(&testbox);
+    assert!(testbox.stop().success());
+    refused(&testbox);
 }
