@@ -14,6 +14,7 @@
 //! | `reach` | which hosts the API may have the box connect to, and the way there |
 //! | `disk` | the data disk: whether it is there, the right one, and takes what is written |
 //! | `store` | the SQLite connection, schema, queries |
+//! | `tls` | the certificate of the box, its fingerprint |
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
 //! | `camera` | which cameras there are, each with its lasting number |
 //! | `capture` | frames from a camera into the process |
@@ -67,3 +68,4 @@ pub mod rpc;
 pub mod snapshot;
 pub mod store;
 pub mod supervise;
+pub mod tls;

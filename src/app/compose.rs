@@ -15,7 +15,7 @@ use crate::config::{self, Settings, Sources};
 use crate::external::External;
 use crate::footage::{Footage, FootageOptions};
 use crate::health::{Health, Watched};
-use crate::mediamtx::{Gate, Listens, MediaMtx, MediaMtxOptions, PathSpec};
+use crate::mediamtx::{Gate, MediaMtx};
 use crate::notice::{Fact, Notices};
 use crate::pipeline::{self, Parts};
 use crate::preview::Makers;
@@ -32,6 +32,7 @@ use super::damage;
 use super::data_dir::DataDir;
 use super::disk_care;
 use super::endpoints::EndpointsFile;
+use super::secure;
 
 /// All of an orderly stop; systemd's own patience is longer (TimeoutStopSec in the unit).
 const STOP_BUDGET: Duration = Duration::from_secs(10);
@@ -123,6 +124,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     auth.keep_keys_in(store.clone()).await?;
     background.spawn("API keys", auth.clone().look_after_keys(background.stop().clone()));
     background.spawn("audit log", auth.clone().keep_audit(background.stop().clone()));
+    let tls = secure::certificate(settings, data.secrets(), &clock).await?;
     let notices = Notices::new();
     let roster = camera::roster(settings, &store).await?;
     let ffmpeg = Program::watch(settings.ffmpeg.binary.clone(), &cameras_phase);
@@ -146,7 +148,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     let intents = recordings.recover().await?;
     let checking = recordings.checking();
     let mediamtx = MediaMtx::start(
-        media_options(settings, &data, pipeline::first_paths(&roster, &intents))?,
+        secure::media_options(settings, &data, tls.as_ref(), pipeline::first_paths(&roster, &intents))?,
         &media_phase,
         &spawner,
         Arc::new(StreamGate(auth.clone())),
@@ -230,12 +232,14 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         external,
         reloader: reloader.clone(),
         notices,
+        tls: tls.clone(),
         clock,
     };
-    let server = http::serve(http::ServerOptions::from(&settings.server), services, &listeners).await?;
+    let server =
+        http::serve(http::ServerOptions::of(&settings.server, tls.clone()), services, &listeners).await?;
     let pages = http::serve_health(settings.health.listen, health.clone(), &listeners).await?;
     diag::serve(&data.run(), mediamtx.clone(), health, data.disk(), &background);
-    let endpoints = EndpointsFile::new(server, pages, &mediamtx.endpoints());
+    let endpoints = EndpointsFile::new(server, pages, &mediamtx.endpoints(), tls.as_ref());
     endpoints.write(&data.run())?;
     let stop = background.stop().clone();
     let (heart, disk, damaged) = (parts.store.clone(), data.disk().clone(), parts.store.damaged());
@@ -300,27 +304,8 @@ fn announce(endpoints: &EndpointsFile, started: Mono) -> String {
     line
 }
 
-fn media_options(settings: &Settings, data: &DataDir, paths: Vec<PathSpec>) -> Result<MediaMtxOptions> {
-    let media = &settings.mediamtx;
-    Ok(MediaMtxOptions {
-        binary: media.binary.clone(),
-        listens: Listens {
-            rtsp: media.rtsp_listen,
-            hls: media.hls_listen,
-            webrtc: media.webrtc_listen,
-            webrtc_udp: media.webrtc_udp,
-            api: media.api_listen,
-        },
-        webrtc_hosts: media.webrtc_hosts.clone(),
-        run_dir: data.run().join("mediamtx"),
-        segment_duration: settings.recording.segment_duration,
-        exe: own_program()?,
-        paths,
-    })
-}
-
 /// Our own program, for MediaMTX's hook.
-fn own_program() -> Result<PathBuf> {
+pub(super) fn own_program() -> Result<PathBuf> {
     std::env::current_exe().map_err(Error::internal)
 }
 

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::base::{Error, Result};
 use crate::durable::publish;
+use crate::mediamtx;
+use crate::tls::{Fingerprint, Tls};
 
 /// The addresses, as a program on the box itself would use them.
 #[derive(Serialize)]
@@ -17,11 +19,27 @@ pub struct EndpointsFile {
     rtsp: String,
     hls: String,
     webrtc: String,
+    /// With TLS, what the others reach.
+    #[serde(flatten)]
+    secure: Option<Secure>,
+}
+
+#[derive(Serialize)]
+struct Secure {
+    wss: String,
+    https: String,
+    rtsps: Option<String>,
+    fingerprint: Fingerprint,
 }
 
 impl EndpointsFile {
     /// From the sockets that were bound.
-    pub fn new(server: SocketAddr, health: SocketAddr, media: &crate::mediamtx::Endpoints) -> Self {
+    pub fn new(
+        server: SocketAddr,
+        health: SocketAddr,
+        media: &mediamtx::Endpoints,
+        tls: Option<&Tls>,
+    ) -> Self {
         let at = |scheme: &str, address: SocketAddr, path: &str| {
             format!("{scheme}://{}{path}", reachable(address))
         };
@@ -32,6 +50,12 @@ impl EndpointsFile {
             rtsp: at("rtsp", media.rtsp, ""),
             hls: at("http", media.hls, ""),
             webrtc: at("http", media.webrtc, ""),
+            secure: tls.map(|tls| Secure {
+                wss: at("wss", server, "/ws"),
+                https: at("https", server, ""),
+                rtsps: media.rtsps.map(|rtsps| at("rtsps", rtsps, "")),
+                fingerprint: tls.fingerprint(),
+            }),
         }
     }
 
@@ -44,7 +68,11 @@ impl EndpointsFile {
 
     /// The tail of the ready line.
     pub fn summary(&self) -> String {
-        format!("ws={} health={} rtsp={}", self.ws, self.health, self.rtsp)
+        let plain = format!("ws={} health={} rtsp={}", self.ws, self.health, self.rtsp);
+        match &self.secure {
+            Some(Secure { wss, fingerprint, .. }) => format!("{plain} wss={wss} sha256={fingerprint}"),
+            None => plain,
+        }
     }
 }
 

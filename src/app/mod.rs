@@ -12,6 +12,7 @@ mod disk_care;
 mod endpoints;
 mod key;
 mod secret;
+mod secure;
 mod token;
 
 pub use cli::main;

@@ -37,7 +37,7 @@ use std::time::Duration;
 pub use administration::Deed;
 pub use key_ring::{ApiKey, NewApiKey};
 pub use login::{Login, Role};
-pub use refusal::{is_link_late, is_link_refused, link_refused, no_login};
+pub use refusal::{is_link_late, is_link_refused, link_refused, no_login, tls_needed};
 pub use remembered::Remembered;
 pub use sessions::{SessionLease, Sessions};
 pub use standing::Standing;

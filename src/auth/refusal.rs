@@ -12,6 +12,13 @@ pub fn no_login(links: &str) -> Error {
     refused("not_authenticated", &format!("send `Authorization: Bearer TOKEN`, or use {links}"))
 }
 
+/// Without TLS, from another machine, on a box that has it.
+pub fn tls_needed() -> Error {
+    Error::new(ErrorKind::AuthFailed, "This box takes log-ins over TLS only")
+        .with("reason", "tls_required")
+        .with("suggestion", "connect to wss:// instead of ws://, or set server.allow_plain = true on the box")
+}
+
 /// A link that opens nothing.
 pub fn link_refused(links: &str) -> Error {
     Error::new(ErrorKind::AuthFailed, "this link is not valid, or not any more")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::mistake::{Mistake, Origin};
-use super::settings::{Settings, Storage};
+use super::settings::{Server, Settings, Storage};
 use super::source::SourceSpec;
 
 /// Keys of `[[camera]]` that do nothing for its source.
@@ -27,6 +27,7 @@ pub(super) fn check(
 ) -> Vec<Mistake> {
     let mut found = Vec::new();
     ports(settings, origin, &mut found);
+    found.extend(tls(&settings.server, origin));
     let storage = &settings.storage;
     if storage.warn_percent >= storage.refuse_percent {
         found.push(Mistake {
@@ -60,6 +61,23 @@ pub(super) fn check(
     found
 }
 
+/// Files without `"files"` would leave a box in plain text whose owner believes that it is not.
+fn tls(server: &Server, origin: &dyn Fn(&str) -> Origin) -> Vec<Mistake> {
+    let files = server.tls == "files";
+    let pair = [("server.tls_cert", &server.tls_cert), ("server.tls_key", &server.tls_key)];
+    let wrong = pair.into_iter().filter(|(_, path)| path.is_some() != files);
+    let mistake = |key: &str| {
+        let (at, what, hint) = if files {
+            ("server.tls", format!("is \"files\", and {key} is not set"), format!("set {key} as well"))
+        } else {
+            let what = format!("does nothing with server.tls = {:?}", server.tls);
+            (key, what, "set server.tls = \"files\", or remove it".to_owned())
+        };
+        Mistake { origin: origin(at), key: at.into(), what, hint }
+    };
+    wrong.map(|(key, _)| mistake(key)).collect()
+}
+
 /// A policy without its limit does nothing, and a floor that comes too late does nothing either.
 fn retention(storage: &Storage, origin: &dyn Fn(&str) -> Origin) -> Vec<Mistake> {
     let mut found = Vec::new();
@@ -88,7 +106,7 @@ fn retention(storage: &Storage, origin: &dyn Fn(&str) -> Origin) -> Vec<Mistake>
 
 fn ports(settings: &Settings, origin: &dyn Fn(&str) -> Origin, found: &mut Vec<Mistake>) {
     let mtx = &settings.mediamtx;
-    let tcp: [(&str, SocketAddr); 7] = [
+    let mut tcp: Vec<(&str, SocketAddr)> = vec![
         ("server.listen", settings.server.listen),
         ("health.listen", settings.health.listen),
         ("mediamtx.rtsp_listen", mtx.rtsp_listen),
@@ -98,6 +116,9 @@ fn ports(settings: &Settings, origin: &dyn Fn(&str) -> Origin, found: &mut Vec<M
         // Listens on TCP too.
         ("mediamtx.webrtc_udp", mtx.webrtc_udp),
     ];
+    if settings.server.tls != "off" {
+        tcp.push(("mediamtx.rtsps_listen", mtx.rtsps_listen));
+    }
     for (i, (key, address)) in tcp.iter().enumerate() {
         for (other, taken) in &tcp[..i] {
             if overlap(*address, *taken) {

@@ -265,6 +265,14 @@ pub(super) fn folder() -> Rule<PathBuf> {
     })
 }
 
+/// An absolute path of a file.
+pub(super) fn file() -> Rule<PathBuf> {
+    Rule::text(Shape::Path, "an absolute path in quotes, such as \"/etc/fieldcam/box.pem\"", |text| {
+        absolute(text)?;
+        if text.ends_with('/') { Err(format!("is {text:?}, a folder")) } else { Ok(text.into()) }
+    })
+}
+
 /// A program: an absolute path, or a bare name looked up in `PATH`.
 pub(super) fn program() -> Rule<PathBuf> {
     let expects = "a program's name, to be looked up in PATH, or its absolute path, in quotes";

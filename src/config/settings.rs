@@ -9,8 +9,8 @@ use super::encoder::VideoEncoder;
 use super::host_entry::{HostEntry, host_entries};
 use super::key::{Key, Preset, Scope};
 use super::rule::{
-    Fault, Rule, Shape, Show, address, duration, folder, hosts, line, one_of, optional, origins, parsed,
-    percent, positive, program, secret, switch, unknown, whole, wrong_type,
+    Fault, Rule, Shape, Show, address, duration, file, folder, hosts, line, one_of, optional, origins,
+    parsed, percent, positive, program, secret, switch, unknown, whole, wrong_type,
 };
 use super::source::{self, SourceSpec};
 use crate::base::{CameraId, Secret};
@@ -77,6 +77,14 @@ section! {
             "A connection that answers no WebSocket ping for this long is closed";
         allowed_origins: Vec<String> = no_items(), origins(),
             "Web pages of other origins that may use the API from a browser";
+        tls: String = "off", one_of(&["off", "auto", "files"]),
+            "Speaks TLS on the same port as well, with a certificate that the box makes for itself or with that of tls_cert and tls_key";
+        tls_cert: Option<PathBuf> = Preset::Absent, optional(file()),
+            "With tls = \"files\": the certificate and those that signed it (PEM); read again on reload", live;
+        tls_key: Option<PathBuf> = Preset::Absent, optional(file()),
+            "With tls = \"files\": the certificate's key (PEM, without a passphrase); read again on reload", live;
+        allow_plain: bool = false, switch(),
+            "With TLS on: takes log-ins, tokens and links without TLS from other machines too";
     }
 }
 
@@ -179,7 +187,9 @@ section! {
         binary: PathBuf = "mediamtx", program(),
             "MediaMTX's program";
         rtsp_listen: SocketAddr = ":8554", address(),
-            "Address of RTSP";
+            "Address of RTSP; with server.tls on and server.allow_plain off, this box itself alone is served there";
+        rtsps_listen: SocketAddr = ":8322", address(),
+            "Address of RTSP over TLS, with server.tls on";
         hls_listen: SocketAddr = "127.0.0.1:8888", address(),
             "Address of HLS, for Fieldcam itself";
         webrtc_listen: SocketAddr = "127.0.0.1:8889", address(),

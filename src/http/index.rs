@@ -13,7 +13,8 @@ pub(super) fn answer<B>(request: &Request<B>, reached: &Reached) -> Response<Bod
         return answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "this page can only be read", "use GET");
     }
     let authority = format!("{}:{}", reached.host, reached.port);
-    let socket = format!("ws://{authority}/ws");
+    let [ws, http] = reached.schemes();
+    let socket = format!("{ws}://{authority}/ws");
     let wants_json = request
         .headers()
         .get_all(ACCEPT)
@@ -27,7 +28,7 @@ pub(super) fn answer<B>(request: &Request<B>, reached: &Reached) -> Response<Bod
                 "version": VERSION,
                 "websocket": socket,
                 "login": {"method": "authenticate", "params": {"auth_token": "TOKEN"}},
-                "live": format!("http://{authority}/live/camera0"),
+                "live": format!("{http}://{authority}/live/camera0"),
                 "token": "fieldcam token --role viewer|operator|admin",
             }),
         );
@@ -42,8 +43,8 @@ pub(super) fn answer<B>(request: &Request<B>, reached: &Reached) -> Response<Bod
              Log in with it:           {{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"authenticate\",\
              \"params\":{{\"auth_token\":\"TOKEN\"}}}}\n\
              Or from a shell:          FIELDCAM_TOKEN=TOKEN fieldcam ctl --host {authority} cameras\n\
-             Watch in a browser:       http://{authority}/live/camera0\n\
-             Pictures for a page:      http://{authority}/cameras/camera0/frame.jpg and …/stream.mjpeg\n"
+             Watch in a browser:       {http}://{authority}/live/camera0\n\
+             Pictures for a page:      {http}://{authority}/cameras/camera0/frame.jpg and …/stream.mjpeg\n"
         ),
     )
 }

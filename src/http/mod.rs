@@ -19,9 +19,11 @@ mod hosts;
 mod index;
 mod mjpeg;
 mod range;
+mod reached;
 mod seats;
 mod server;
 mod socket;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use crate::health::Health;
 use crate::live::Live;
 use crate::rpc::{Rpc, Services};
 use crate::supervise::Group;
+use crate::tls::Tls;
 
 /// `[server]`, as far as this room is concerned.
 #[derive(Clone, Debug)]
@@ -49,10 +52,15 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// Pages of these origins may talk to us.
     pub allowed_origins: Vec<String>,
+    /// The certificate, where TLS is on.
+    pub tls: Option<Tls>,
+    /// With TLS on: other machines may log in without it.
+    pub allow_plain: bool,
 }
 
-impl From<&config::Server> for ServerOptions {
-    fn from(s: &config::Server) -> Self {
+impl ServerOptions {
+    /// What the settings say; `tls` is the certificate that they name.
+    pub fn of(s: &config::Server, tls: Option<Tls>) -> Self {
         Self {
             listen: s.listen,
             max_connections: s.max_connections as usize,
@@ -62,6 +70,8 @@ impl From<&config::Server> for ServerOptions {
                 as usize,
             idle_timeout: s.idle_timeout,
             allowed_origins: s.allowed_origins.clone(),
+            tls,
+            allow_plain: s.allow_plain,
         }
     }
 }

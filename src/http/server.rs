@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderValue, ORIGIN, RETRY_AFTER};
+use hyper::header::{CONNECTION, HeaderValue, ORIGIN, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,9 +21,11 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{self, Body, Kept};
 use super::downloads::Downloads;
 use super::followers::Followers;
-use super::hosts::{Authority, Hosts, host_of};
+use super::hosts::{Authority, Hosts};
+use super::reached::{checked_host, checked_wire};
 use super::seats::{Full, Origin, Seat, Seats};
 use super::socket::{Socket, Terms};
+use super::wire::Wire;
 use super::{ServerOptions, cors, files, frames, handshake, health_pages, index};
 use crate::auth::Remembered;
 use crate::base::Mono;
@@ -31,6 +33,7 @@ use crate::health::Health;
 use crate::live::{self, Live};
 use crate::rpc::{Reached, Rpc, Services};
 use crate::supervise::Group;
+use crate::tls::Tls;
 
 /// A request's head, and the pause before the next one, take no longer than this.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -62,6 +65,8 @@ pub(super) struct Main {
     hosts: Hosts,
     seats: Arc<Seats>,
     refusals: Arc<Semaphore>,
+    tls: Option<Tls>,
+    plain_allowed: bool,
 }
 
 impl Main {
@@ -78,7 +83,14 @@ impl Main {
             hosts: Hosts::new(hostname.trim(), &options.allowed_origins),
             seats: Arc::new(Seats::new(options.max_connections, options.max_per_address)),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
+            tls: options.tls.clone(),
+            plain_allowed: options.tls.is_none() || options.allow_plain,
         }
+    }
+
+    /// Told apart by what comes first, where TLS is on.
+    fn wire(&self, stream: TcpStream) -> Wire {
+        Wire::new(stream, self.tls.as_ref().map(Tls::acceptor))
     }
 }
 
@@ -135,12 +147,13 @@ fn welcome(group: &Group, stream: TcpStream, peer: SocketAddr, port: &Port) {
             group.spawn("health connection", async move {
                 let answer =
                     |request: Request<Incoming>| std::future::ready(health_pages::answer(&health, &request));
-                serve(stream, &stop, &Terms::default(), answer).await;
+                serve(Wire::new(stream, None), &stop, &Terms::default(), answer).await;
             });
             return;
         }
     };
     let ends = Ends { local, peer };
+    let stream = main.wire(stream);
     let origin = Origin::of(peer.ip(), ends.near());
     match main.seats.take(origin, Mono::now()) {
         Ok(seat) => {
@@ -186,7 +199,7 @@ fn usher(group: &Group, seats: Arc<Seats>) {
 
 impl Main {
     /// One connection, from its first request to its end.
-    async fn connection(&self, seat: Seat, stream: TcpStream, stop: &CancellationToken, ends: Ends) {
+    async fn connection(&self, seat: Seat, stream: Wire, stop: &CancellationToken, ends: Ends) {
         let _counted = self.services.health.traffic().connected();
         let talk = Talk::default();
         let answer = async |request| {
@@ -205,8 +218,8 @@ impl Main {
 
 /// The two ends of a connection.
 #[derive(Clone, Copy)]
-struct Ends {
-    local: SocketAddr,
+pub(super) struct Ends {
+    pub(super) local: SocketAddr,
     peer: SocketAddr,
 }
 
@@ -232,7 +245,7 @@ type Wish = Mutex<Option<(OnUpgrade, Reached)>>;
 
 /// What a connection has become by its last request: the socket, what came in behind the request,
 /// and how the client reached us.
-async fn granted(wish: Wish) -> Option<(TcpStream, Bytes, Reached)> {
+async fn granted(wish: Wish) -> Option<(Wire, Bytes, Reached)> {
     let (upgrade, reached) = wish.into_inner().unwrap_or_else(PoisonError::into_inner)?;
     let parts = upgrade.await.ok()?.downcast::<TokioIo<Socket>>().ok()?;
     Some((parts.io.into_inner().into_inner(), parts.read_buf, reached))
@@ -240,7 +253,7 @@ async fn granted(wish: Wish) -> Option<(TcpStream, Bytes, Reached)> {
 
 /// Answers the requests of one connection until it ends or becomes something else.
 async fn serve<F, B>(
-    stream: TcpStream,
+    stream: Wire,
     stop: &CancellationToken,
     terms: &Terms,
     answer: impl Fn(Request<Incoming>) -> F,
@@ -307,7 +320,7 @@ fn too_many(full: Full) -> Response<Body> {
 }
 
 async fn route(main: &Main, request: Request<Incoming>, ends: Ends, talk: &Talk) -> Response<Body> {
-    let host = match checked_host(main, &request, ends.local) {
+    let host = match checked_host(&main.hosts, &request, ends) {
         Ok(host) => host,
         Err(refusal) => return *refusal,
     };
@@ -337,7 +350,12 @@ async fn dispatch(
         host: host.host,
         near: ends.near(),
         peer: peer.ip(),
+        secure: talk.terms.is_secure(),
+        plain_allowed: main.plain_allowed,
     };
+    if let Err(refusal) = checked_wire(&request, &reached) {
+        return *refusal;
+    }
     match request.uri().path() {
         "/ws" => match handshake::answer(&request) {
             Ok(response) => {
@@ -355,46 +373,4 @@ async fn dispatch(
         path if path.starts_with("/files/") => files::answer(main, &request, &talk.remembered).await,
         _ => answer::refusal(StatusCode::NOT_FOUND, "nothing is here", "GET / says what there is"),
     }
-}
-
-/// Decides whether whoever asks may, and by which name they reached us (contract.md, "Transport").
-fn checked_host<B>(
-    main: &Main,
-    request: &Request<B>,
-    local: SocketAddr,
-) -> Result<Authority, Box<Response<Body>>> {
-    let headers = request.headers();
-    let no = |status, error, hint| Err(Box::new(answer::refusal(status, error, hint)));
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().ok().and_then(|h| main.hosts.check(h)),
-        (None, _) if request.version() == Version::HTTP_10 => {
-            Some(Authority { host: host_of(local.ip()), port: Some(local.port()) })
-        }
-        _ => {
-            let error = "one Host header is needed";
-            let mut refusal = answer::refusal(StatusCode::BAD_REQUEST, error, "use an HTTP/1.1 client");
-            // Whoever sends this may be smuggling: nothing more is read from them.
-            refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            return Err(Box::new(refusal));
-        }
-    };
-    let Some(host) = host else {
-        return no(
-            StatusCode::MISDIRECTED_REQUEST,
-            "this box does not go by that name",
-            "use its address, or its name in .local; other names go into server.allowed_origins",
-        );
-    };
-    if let Some(origin) = headers.get(ORIGIN) {
-        let allowed = origin.to_str().is_ok_and(|o| main.hosts.allows_origin(o, &host));
-        if !allowed {
-            return no(
-                StatusCode::FORBIDDEN,
-                "pages of this origin may not talk to this box",
-                "add the origin to server.allowed_origins",
-            );
-        }
-    }
-    Ok(host)
 }

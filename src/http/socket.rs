@@ -3,15 +3,15 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::wire::Wire;
 use crate::base::Mono;
 
 /// Unsent bytes that the kernel takes of a live stream. By itself it takes megabytes, and a client
@@ -32,6 +32,8 @@ struct Inner {
     /// When the connection is to be cut, nanoseconds as in [`Mono`]; 0: it is not live.
     until: AtomicU64,
     live: Notify,
+    /// It came with TLS; known when there is a request to answer.
+    secure: AtomicBool,
 }
 
 impl Terms {
@@ -46,6 +48,11 @@ impl Terms {
         self.0.until.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether the request under way came with TLS.
+    pub fn is_secure(&self) -> bool {
+        self.0.secure.load(Ordering::Relaxed)
+    }
+
     /// Ends when a live connection is to be cut.
     pub async fn over(&self) {
         self.0.live.notified().await;
@@ -56,25 +63,26 @@ impl Terms {
 
 /// The connection.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Wire,
     terms: Terms,
     /// Whether the kernel knows that it is live.
     told: bool,
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream, terms: Terms) -> Self {
+    pub fn new(stream: Wire, terms: Terms) -> Self {
         Self { stream, terms, told: false }
     }
 
-    pub fn into_inner(self) -> TcpStream {
+    pub fn into_inner(self) -> Wire {
         self.stream
     }
 
-    fn writable(mut self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+    fn writable(mut self: Pin<&mut Self>) -> Pin<&mut Wire> {
         if !self.told && self.terms.is_live() {
             self.told = true;
-            let socket = SockRef::from(&self.stream);
+            let Some(tcp) = self.stream.tcp() else { return Pin::new(&mut self.get_mut().stream) };
+            let socket = SockRef::from(tcp);
             let set = socket.set_tcp_notsent_lowat(UNSENT).and(socket.set_tcp_user_timeout(Some(GONE)));
             if let Err(e) = set {
                 tracing::debug!("a live connection keeps the usual buffers: {e}");
@@ -86,7 +94,12 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if read.is_ready() && this.stream.is_secure() {
+            this.terms.0.secure.store(true, Ordering::Relaxed);
+        }
+        read
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::Listens;
 use super::path::PathSpec;
+use super::{Listens, certificate};
 use crate::base::Secret;
 use crate::durable::publish;
 
@@ -19,18 +19,19 @@ use crate::durable::publish;
 pub(super) const FILE_NAME: &str = "mediamtx.yml";
 
 /// The whole configuration. `webrtc_hosts` are names and addresses of this box that its network cards
-/// do not know of; `callback` is the URL of our listener.
+/// do not know of; `callback` is the URL of our listener; in `folder` the file will be.
 pub(super) fn generate(
     listens: &Listens,
     webrtc_hosts: &[String],
     callback: &Secret,
     segment_duration: Duration,
     paths: &BTreeMap<String, (PathSpec, u32)>,
+    folder: &Path,
 ) -> String {
     let loopback = json!(["127.0.0.1/32", "::1/128"]);
     let paths: Map<String, Value> =
         paths.iter().map(|(name, (spec, bump))| (name.clone(), spec.to_json(*bump))).collect();
-    let all = json!({
+    let mut all = json!({
         "logLevel": "info",
         "logDestinations": ["stdout"],
         "logStructured": true,
@@ -46,7 +47,10 @@ pub(super) fn generate(
         "rtsp": true,
         // UDP would need a port range opened to viewers and loses packets on a busy network.
         "rtspTransports": ["tcp"],
-        "rtspEncryption": "no",
+        // Our own encoders and readers on loopback need none.
+        "rtspEncryption": if listens.rtsps.is_some() { "optional" } else { "no" },
+        // MediaMTX takes 10 bytes off for SRTP then; FFmpeg's packets are to fit as before.
+        "udpMaxPayloadSize": if listens.rtsps.is_some() { 1462 } else { 1452 },
         "rtspAddress": address(listens.rtsp),
         // Digest would need the password in clear on our side of the callback.
         "rtspAuthMethods": ["basic"],
@@ -88,6 +92,11 @@ pub(super) fn generate(
         },
         "paths": paths,
     });
+    if let Some(rtsps) = listens.rtsps {
+        all["rtspsAddress"] = address(rtsps).into();
+        all["rtspServerCert"] = folder.join(certificate::FILE_NAME).to_string_lossy().into();
+        all["rtspServerKey"] = all["rtspServerCert"].clone();
+    }
     let mut text = serde_json::to_string_pretty(&all).expect("maps with string keys serialise");
     text.push('\n');
     text
@@ -114,6 +123,7 @@ mod tests {
         let at = |s: &str| s.parse().unwrap();
         Listens {
             rtsp: at("[::]:8554"),
+            rtsps: None,
             hls: at("127.0.0.1:8888"),
             webrtc: at("127.0.0.1:8889"),
             webrtc_udp: at("[::]:8189"),
@@ -134,6 +144,7 @@ mod tests {
             &Secret::new("http://x/y"),
             Duration::from_secs(900),
             &paths,
+            Path::new("/run/x"),
         );
         serde_json::from_str(&text).unwrap()
     }

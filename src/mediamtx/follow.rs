@@ -13,6 +13,8 @@ use super::reply;
 use crate::base::Mono;
 
 /// How old the path list may become.
+const RTSP: &str = "rtspsessions";
+const RTSPS: &str = "rtspssessions";
 const EVERY: Duration = Duration::from_millis(500);
 /// Two lists follow each other no faster, however much happens.
 const APART: Duration = Duration::from_millis(20);
@@ -69,10 +71,11 @@ pub(super) async fn logins(inner: Arc<Inner>, api: Api, stop: CancellationToken)
         if ending.is_empty() || !inner.server.borrow().running {
             continue;
         }
-        for (protocol, list) in
-            [("rtsp", "rtspsessions"), ("webrtc", "webrtcsessions"), ("hls", "hlssessions")]
-        {
-            if !ending.values().any(|(a, _)| a.protocols.contains(protocol)) {
+        let lists = [("rtsp", RTSP), ("rtsp", RTSPS), ("webrtc", "webrtcsessions"), ("hls", "hlssessions")];
+        for (protocol, list) in lists {
+            // MediaMTX has the same word for both, and no list of a server that is off.
+            let off = list == RTSPS && inner.endpoints.rtsps.is_none();
+            if off || !ending.values().any(|(a, _)| a.protocols.contains(protocol)) {
                 continue;
             }
             let mut ids = Vec::new();

@@ -45,22 +45,27 @@ impl Server {
         self.inner.door.set_key(&key);
         let options = &self.inner.options;
         ports::check(options.listens, PORT_PATIENCE).await?;
-        let (revision, text) = {
+        let (revision, paths) = {
             let desired = self.inner.desired();
-            let none = Desired::new();
-            let paths = if bare { &none } else { &desired.0 };
-            let text = file::generate(
+            (desired.1, if bare { Desired::new() } else { desired.0.clone() })
+        };
+        let text = |folder: &Path| {
+            file::generate(
                 &options.listens,
                 &options.webrtc_hosts,
                 &self.callback,
                 options.segment_duration,
-                paths,
-            );
-            (desired.1, text)
+                &paths,
+                folder,
+            )
         };
-        let dir = self.place.write(&options.run_dir, &text).map_err(|e| {
-            Error::dependency("mediamtx", "its file could not be written to the run directory").caused_by(e)
-        })?;
+        let pair = self.certificate.as_mut().map(|changes| changes.borrow_and_update().clone());
+        let dir =
+            self.place.write(&options.run_dir, text, pair.as_ref().map(|pair| pair.pem())).map_err(|e| {
+                Error::dependency("mediamtx", "its file could not be written to the run directory")
+                    .caused_by(e)
+            })?;
+        self.folder.clone_from(&dir);
 
         let (mut child, heard) = self.spawn(&dir).await?;
         let info = match self.wait_ready(&mut child).await {

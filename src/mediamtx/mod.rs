@@ -12,6 +12,7 @@
 mod api;
 mod arrivals;
 mod callback;
+mod certificate;
 mod doors;
 mod file;
 mod follow;
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::Mono;
+use crate::tls::Tls;
 
 pub use handle::MediaMtx;
 pub use path::{PathSource, PathSpec};
@@ -63,6 +65,8 @@ pub trait Gate: Send + Sync {
 pub struct Listens {
     /// RTSP over TCP.
     pub rtsp: SocketAddr,
+    /// RTSP over TLS, where that is on.
+    pub rtsps: Option<SocketAddr>,
     /// HLS, behind our own port.
     pub hls: SocketAddr,
     /// WebRTC signalling (WHEP), behind our own port.
@@ -89,6 +93,8 @@ pub struct MediaMtxOptions {
     pub segment_duration: Duration,
     /// Our own program, for the `wake` hook.
     pub exe: PathBuf,
+    /// The certificate of RTSP over TLS; without one that is off.
+    pub tls: Option<Tls>,
     /// Paths that the first file already holds, such as those of recordings that go on.
     pub paths: Vec<PathSpec>,
 }
@@ -98,6 +104,8 @@ pub struct MediaMtxOptions {
 pub struct Endpoints {
     /// RTSP.
     pub rtsp: SocketAddr,
+    /// RTSP over TLS, where that is on.
+    pub rtsps: Option<SocketAddr>,
     /// HLS.
     pub hls: SocketAddr,
     /// WebRTC signalling.

@@ -6,7 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file;
+use super::{certificate, file};
+use crate::base::Secret;
 
 /// Kept in memory or emptied at a boot, and private to us by their mode.
 const SPARE: [&str; 3] = ["/run", "/dev/shm", "/tmp"];
@@ -19,9 +20,19 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Writes the file; answers with its folder.
-    pub(super) fn write(&mut self, run_dir: &Path, text: &str) -> io::Result<PathBuf> {
-        match file::write(run_dir, text) {
+    /// Writes the file, and the certificate that it names if there is one; answers with their folder.
+    /// `text` is what the file says when it is in a folder.
+    pub(super) fn write(
+        &mut self,
+        run_dir: &Path,
+        text: impl Fn(&Path) -> String,
+        pem: Option<&Secret>,
+    ) -> io::Result<PathBuf> {
+        let put = |folder: &Path| {
+            pem.map_or(Ok(()), |pem| certificate::write(folder, pem))?;
+            file::write(folder, &text(folder))
+        };
+        match put(run_dir) {
             Ok(()) => {
                 self.remove();
                 Ok(run_dir.to_owned())
@@ -31,7 +42,7 @@ impl Place {
                     Some(dir) => dir.clone(),
                     None => make_spare().ok_or(error)?,
                 };
-                file::write(&spare, text)?;
+                put(&spare)?;
                 tracing::warn!("the run directory cannot be written; MediaMTX's file is kept in memory");
                 self.spare = Some(spare.clone());
                 Ok(spare)
@@ -67,14 +78,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("run");
         let mut place = Place::default();
-        let spare = place.write(&run, "one").unwrap();
+        let pem = Secret::new("pem");
+        let mut write = |text: &str| place.write(&run, |_| text.to_owned(), Some(&pem));
+        let spare = write("one").unwrap();
         assert!(!run.exists());
         let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&spare), mode(&spare.join(file::FILE_NAME))), (0o700, 0o600));
-        assert_eq!(place.write(&run, "two").unwrap(), spare);
+        assert_eq!(mode(&spare.join(certificate::FILE_NAME)), 0o600);
+        assert_eq!(write("two").unwrap(), spare);
         assert_eq!(std::fs::read_to_string(spare.join(file::FILE_NAME)).unwrap(), "two");
         std::fs::create_dir(&run).unwrap();
-        assert_eq!(place.write(&run, "three").unwrap(), run);
+        assert_eq!(write("three").unwrap(), run);
         assert!(!spare.exists());
     }
 }

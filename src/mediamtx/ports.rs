@@ -20,14 +20,16 @@ enum Transport {
     UdpAndTcp,
 }
 
-fn each(listens: &mut Listens) -> [(&'static str, Transport, &mut SocketAddr); 5] {
-    [
+fn each(listens: &mut Listens) -> Vec<(&'static str, Transport, &mut SocketAddr)> {
+    let mut all = vec![
         ("mediamtx.rtsp_listen", Transport::Tcp, &mut listens.rtsp),
         ("mediamtx.hls_listen", Transport::Tcp, &mut listens.hls),
         ("mediamtx.webrtc_listen", Transport::Tcp, &mut listens.webrtc),
         ("mediamtx.webrtc_udp", Transport::UdpAndTcp, &mut listens.webrtc_udp),
         ("mediamtx.api_listen", Transport::Tcp, &mut listens.api),
-    ]
+    ];
+    all.extend(listens.rtsps.as_mut().map(|rtsps| ("mediamtx.rtsps_listen", Transport::Tcp, rtsps)));
+    all
 }
 
 /// Puts a free port in place of each 0.
@@ -55,7 +57,7 @@ pub(super) fn fill(mut listens: Listens) -> Result<Listens> {
 /// Whether a failed start may be the fault of a port that was left to us and is gone again.
 pub(super) fn may_be_at_fault(mut listens: Listens, e: &Error) -> bool {
     let named = e.data().get("port").and_then(serde_json::Value::as_u64);
-    let mut given = each(&mut listens).map(|(_, _, a)| u64::from(a.port()));
+    let mut given: Vec<_> = each(&mut listens).into_iter().map(|(_, _, a)| u64::from(a.port())).collect();
     given.sort_unstable();
     given[0] == 0 && (named.is_some_and(|p| !given.contains(&p)) || e.data().contains_key("exit"))
 }
@@ -122,7 +124,7 @@ mod tests {
 
     fn all(address: &str) -> Listens {
         let a = address.parse().unwrap();
-        Listens { rtsp: a, hls: a, webrtc: a, webrtc_udp: a, api: a }
+        Listens { rtsp: a, rtsps: Some(a), hls: a, webrtc: a, webrtc_udp: a, api: a }
     }
 
     #[test]
@@ -132,7 +134,7 @@ mod tests {
         assert!(ports.iter().all(|p| FREE.contains(p)), "{ports:?}");
         ports.sort_unstable();
         ports.dedup();
-        assert_eq!(ports.len(), 5);
+        assert_eq!(ports.len(), 6);
     }
 
     #[tokio::test]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ServerState;
+use tokio::sync::watch;
+
 use super::api::{Api, Fault};
 use super::handle::Inner;
 use super::launch::Running;
@@ -12,9 +13,11 @@ use super::place::Place;
 use super::pulse::{Beat, Pulse};
 use super::reconcile::reconcile;
 use super::reply::Info;
+use super::{ServerState, certificate};
 use crate::base::backoff::Backoff;
 use crate::base::{Error, Mono, Result, Secret};
 use crate::supervise::{Exit, Group, Spawner};
+use crate::tls::Pair;
 
 /// How long MediaMTX may take to close its recordings when the daemon ends.
 const GRACE: Duration = Duration::from_secs(4);
@@ -31,6 +34,10 @@ pub(super) struct Server {
     pub secret: Secret,
     pub wake_socket: PathBuf,
     pub place: Place,
+    /// Where the newest file is.
+    pub folder: PathBuf,
+    /// Changes of the certificate, where there is one.
+    pub certificate: Option<watch::Receiver<Arc<Pair>>>,
 }
 
 /// Why a running MediaMTX has to be started again.
@@ -115,7 +122,7 @@ impl Server {
     }
 
     /// Returns when it has to be started again or to stop.
-    async fn watch(&self, running: &mut Running) -> End {
+    async fn watch(&mut self, running: &mut Running) -> End {
         let stop = self.group.stop().clone();
         let mut pulse = Pulse::new(Mono::now());
         // A write may be missing. Failing to make up for it counts as a missed answer: otherwise
@@ -125,6 +132,10 @@ impl Server {
             tokio::select! {
                 () = stop.cancelled() => return End::Stop,
                 exit = running.child.wait() => return End::Died(exit),
+                pair = changed(&mut self.certificate) => {
+                    self.show(&pair);
+                    continue;
+                }
                 () = self.inner.doubt.notified(), if !doubtful => doubtful = true,
                 () = tokio::time::sleep(pulse.next_probe().from_now()) => {}
             }
@@ -160,6 +171,16 @@ impl Server {
         }
     }
 
+    /// Tells MediaMTX of a new certificate, beside everything else.
+    fn show(&self, pair: &Pair) {
+        let Some(rtsps) = self.inner.endpoints.rtsps else { return };
+        let (folder, pem, wanted) = (self.folder.clone(), pair.pem().clone(), pair.fingerprint());
+        let stop = self.group.stop().clone();
+        self.group.spawn("mediamtx certificate", async move {
+            let _ = stop.run_until_cancelled(certificate::change(&folder, rtsps, &pem, wanted)).await;
+        });
+    }
+
     async fn make_good(&self) -> Result<Option<Info>, Fault> {
         let api = self.inner.writer.lock().await;
         reconcile(&self.inner, &api).await.map(|()| None)
@@ -191,4 +212,14 @@ impl Server {
             news
         });
     }
+}
+
+/// The next certificate; never, where there is none.
+async fn changed(certificate: &mut Option<watch::Receiver<Arc<Pair>>>) -> Arc<Pair> {
+    if let Some(changes) = certificate
+        && changes.changed().await.is_ok()
+    {
+        return changes.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }

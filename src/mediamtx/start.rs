@@ -19,6 +19,7 @@ use super::wake::Bell;
 use super::{Endpoints, Gate, MediaMtxOptions, follow, ports};
 use crate::base::{Error, Result};
 use crate::supervise::{Group, Spawner};
+use crate::tls::Tls;
 
 /// Wake-ups kept while the pipeline is busy; more than a box has cameras.
 const WAKES: usize = 256;
@@ -65,8 +66,13 @@ impl MediaMtx {
             .map_err(|e| Error::dependency("mediamtx", "the wake socket could not be made").caused_by(e))?;
 
         let listens = ports::fill(options.listens)?;
-        let endpoints =
-            Endpoints { rtsp: listens.rtsp, hls: listens.hls, webrtc: listens.webrtc, api: listens.api };
+        let endpoints = Endpoints {
+            rtsp: listens.rtsp,
+            rtsps: listens.rtsps,
+            hls: listens.hls,
+            webrtc: listens.webrtc,
+            api: listens.api,
+        };
         let (wake_in, wakes) = mpsc::channel(WAKES);
         let (from_reader, from_hook) = (wake_in.clone(), wake_in);
         let own = [listens.rtsp.ip(), listens.api.ip()].into_iter().filter(|ip| !ip.is_unspecified());
@@ -107,6 +113,8 @@ impl MediaMtx {
             secret,
             wake_socket,
             place: Place::default(),
+            folder: inner.options.run_dir.clone(),
+            certificate: inner.options.tls.as_ref().map(Tls::follow),
         };
         server.start().await?;
         group.spawn("mediamtx paths", follow::paths(inner.clone(), api(), group.stop().clone()));

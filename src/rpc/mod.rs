@@ -40,6 +40,7 @@ use crate::reload::Reloader;
 use crate::retention::Retention;
 use crate::snapshot::Snapshots;
 use crate::supervise::Group;
+use crate::tls::Tls;
 use budget::Budget;
 pub use document::reference;
 use events::Hub;
@@ -72,6 +73,8 @@ pub struct Services {
     pub reloader: Reloader,
     /// What clients may subscribe to.
     pub notices: Notices,
+    /// The certificate, where TLS is on.
+    pub tls: Option<Tls>,
     /// The time of day.
     pub clock: Clock,
 }

@@ -19,15 +19,36 @@ pub struct Reached {
     pub near: bool,
     /// Where it is.
     pub peer: IpAddr,
+    /// By TLS.
+    pub secure: bool,
+    /// This box takes log-ins without TLS from everywhere.
+    pub plain_allowed: bool,
+}
+
+impl Reached {
+    /// Whether what a log-in needs may come this way. What stays on the box needs no TLS.
+    pub fn may_log_in(&self) -> bool {
+        self.secure || self.near || self.plain_allowed
+    }
+
+    /// How addresses for this client begin: of the socket, and of everything else.
+    pub fn schemes(&self) -> [&'static str; 2] {
+        if self.secure { ["wss", "https"] } else { ["ws", "http"] }
+    }
 }
 
 impl Call {
     /// The camera's stream, with this token's right to read it.
     pub(super) fn rtsp_url(&self, camera: CameraId) -> String {
         let (user, password) = self.services.auth.stream_credential(self.login());
-        let port = self.services.mediamtx.endpoints().rtsp.port();
-        let Reached { host, .. } = &*self.reached;
-        format!("rtsp://{user}:{}@{host}:{port}/{camera}", password.expose())
+        let endpoints = self.services.mediamtx.endpoints();
+        let Reached { host, secure, plain_allowed, .. } = &*self.reached;
+        // Without TLS from elsewhere nobody but this box could use the plain one.
+        let (scheme, port) = match endpoints.rtsps {
+            Some(rtsps) if *secure || !plain_allowed => ("rtsps", rtsps.port()),
+            _ => ("rtsp", endpoints.rtsp.port()),
+        };
+        format!("{scheme}://{user}:{}@{host}:{port}/{camera}", password.expose())
     }
 
     /// The camera's stream for players that speak HTTP, as a link that needs no log-in.
@@ -45,18 +66,23 @@ impl Call {
         self.live_url(camera, &live::page_path(camera))
     }
 
-    fn live_url(&self, camera: CameraId, path: &str) -> String {
+    fn base(&self) -> String {
         let Reached { host, port, .. } = &*self.reached;
+        let [_, http] = self.reached.schemes();
+        format!("{http}://{host}:{port}")
+    }
+
+    fn live_url(&self, camera: CameraId, path: &str) -> String {
         let signature = self.services.auth.sign_path(self.login(), &live::signed_path(camera));
-        format!("http://{host}:{port}{path}?{signature}")
+        format!("{}{path}?{signature}", self.base())
     }
 
     /// The camera's newest picture, and picture after picture, as links that need no log-in.
     pub(super) fn preview_urls(&self, camera: CameraId) -> [String; 2] {
-        let Reached { host, port, .. } = &*self.reached;
+        let base = self.base();
         let path = preview::signed_path(camera);
         let signature = self.services.auth.sign_path(self.login(), &path);
-        ["frame.jpg", "stream.mjpeg"].map(|file| format!("http://{host}:{port}{path}{file}?{signature}"))
+        ["frame.jpg", "stream.mjpeg"].map(|file| format!("{base}{path}{file}?{signature}"))
     }
 
     /// A recording, or one segment of it, as a link that needs no log-in.
@@ -78,9 +104,8 @@ impl Call {
     }
 
     fn file_url(&self, path: &str, segment: Option<u32>) -> String {
-        let Reached { host, port, .. } = &*self.reached;
         let signature = self.services.auth.sign_path(self.login(), path);
         let segment = segment.map(|n| format!("segment={n}&")).unwrap_or_default();
-        format!("http://{host}:{port}{path}?{segment}{signature}")
+        format!("{}{path}?{segment}{signature}", self.base())
     }
 }

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 use super::PATIENCE;
+use super::tls::Line;
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -102,13 +103,18 @@ pub fn rest(mut stream: TcpStream) -> Response {
 /// Sends bytes and reads the answer until the server closes.
 #[track_caller]
 pub fn exchange(address: &str, bytes: &[u8]) -> Response {
-    let mut stream = TcpStream::connect(address).unwrap_or_else(|e| panic!("{address}: {e}"));
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(bytes).unwrap();
+    exchange_over(Line::plain(address).unwrap_or_else(|e| panic!("{address}: {e}")), bytes)
+}
+
+/// As [`exchange`], over a connection that is there already.
+#[track_caller]
+pub fn exchange_over(mut line: Line, bytes: &[u8]) -> Response {
+    line.write_all(bytes).unwrap();
+    line.flush().unwrap();
     let mut answer = Vec::new();
     // A reset after the answer is the server's way to refuse the rest of a bad request.
-    if let Err(e) = stream.read_to_end(&mut answer) {
-        assert!(!answer.is_empty(), "{address}: {e}");
+    if let Err(e) = line.read_to_end(&mut answer) {
+        assert!(!answer.is_empty(), "{e}");
     }
     parse(&answer)
 }

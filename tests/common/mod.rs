@@ -27,6 +27,7 @@ pub mod setup;
 pub mod spawn;
 pub mod squares;
 pub mod testbox;
+pub mod tls;
 pub mod token;
 pub mod turn;
 

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{ErrorKind, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use tokio_tungstenite::tungstenite::{
 
 use super::PATIENCE;
 use super::document::document;
+use super::tls::Line;
 
 /// An error reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub enum Received {
 
 /// One connection.
 pub struct Client {
-    ws: WebSocket<TcpStream>,
+    ws: WebSocket<Line>,
     next: u64,
     notifications: VecDeque<Value>,
 }
@@ -64,11 +64,14 @@ impl Client {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         let address = request.uri().authority().unwrap().to_string();
-        let stream = TcpStream::connect(&address).map_err(|_| 0u16)?;
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let line = Line::plain(&address).map_err(|_| 0u16)?;
+        Client::over(line, request)
+    }
+
+    /// Opens the socket over a connection that is there already.
+    pub fn over(line: Line, request: http::Request<()>) -> Result<Client, u16> {
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
-        match client_with_config(request, stream, Some(config)) {
+        match client_with_config(request, line, Some(config)) {
             Ok((ws, _)) => Ok(Client { ws, next: 0, notifications: VecDeque::new() }),
             Err(tokio_tungstenite::tungstenite::HandshakeError::Failure(WsError::Http(r))) => {
                 Err(r.status().as_u16())
@@ -162,7 +165,7 @@ impl Client {
 
     /// The next message, within `limit`.
     pub fn receive(&mut self, limit: Duration) -> Received {
-        self.ws.get_ref().set_read_timeout(Some(limit)).unwrap();
+        self.ws.get_ref().tcp().set_read_timeout(Some(limit)).unwrap();
         loop {
             match self.ws.read() {
                 Ok(Message::Text(text)) => return Received::Text(text.to_string()),

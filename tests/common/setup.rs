@@ -27,7 +27,8 @@ impl Setup {
         for key in ["SERVER__LISTEN", "HEALTH__LISTEN"] {
             setup = setup.env(key, "127.0.0.1:0");
         }
-        for key in ["RTSP_LISTEN", "HLS_LISTEN", "WEBRTC_LISTEN", "WEBRTC_UDP", "API_LISTEN"] {
+        for key in ["RTSP_LISTEN", "RTSPS_LISTEN", "HLS_LISTEN", "WEBRTC_LISTEN", "WEBRTC_UDP", "API_LISTEN"]
+        {
             setup = setup.env(&format!("MEDIAMTX__{key}"), "127.0.0.1:0");
         }
         setup

@@ -37,6 +37,7 @@ mod conformance;
 mod film;
 mod journey;
 mod metrics;
+mod tls;
 mod watch;
 
 // Pictures and live video.

@@ -52,9 +52,7 @@ fn unknown_names_are_refused_with_the_nearest_known_one() {
     one_mistake("[camera]\nsource = \"test:testsrc\"", &["camera", "[[camera]]"]);
     one_mistake("camera = [5]", &["camera[0]", "[[camera]]"]);
     // Keys of later issues do nothing yet, and what does nothing is not accepted.
-    for text in ["[server]\ntls = \"auto\"", "[cameras]\nv4l2 = true"] {
-        one_mistake(text, &["unknown"]);
-    }
+    one_mistake("[cameras]\nv4l2 = true", &["unknown"]);
 }
 
 #[test]
@@ -230,4 +228,24 @@ fn sources_follow_their_grammar() {
         let SourceSpec::File(file) = text.parse().unwrap() else { panic!("{text}") };
         assert_eq!(file.within(Path::new("/data/media")), Path::new(path));
     }
+}
+
+#[test]
+fn certificate_files_go_with_their_mode_and_its_port_counts_only_then() {
+    let mistakes = |text: &str| Loaded::from_text(text).map(drop).unwrap_err().to_string();
+    let pair = "tls_cert = \"/c.pem\"\ntls_key = \"/k.pem\"\n";
+    let loaded = Loaded::from_text(&format!("[server]\ntls = \"files\"\n{pair}")).unwrap();
+    assert_eq!(loaded.settings.server.tls_cert.unwrap().to_str(), Some("/c.pem"));
+    for mode in ["off", "auto"] {
+        let text = mistakes(&format!("[server]\ntls = \"{mode}\"\n{pair}"));
+        assert!(text.contains("server.tls_cert") && text.contains("server.tls_key"), "{text}");
+        assert!(text.contains("set server.tls = \"files\""), "{text}");
+    }
+    let text = mistakes("[server]\ntls = \"files\"\ntls_cert = \"/c.pem\"\n");
+    assert!(text.contains("server.tls_key is not set") && !text.contains("tls_cert is not set"), "{text}");
+    assert!(mistakes("[server]\ntls = \"file\"\n").contains("did you mean \"files\""));
+    assert!(mistakes("[server]\ntls_cert = \"c.pem\"\n").contains("relative path"));
+    let port = "[mediamtx]\nrtsps_listen = \":8002\"\n";
+    assert!(Loaded::from_text(port).is_ok());
+    assert!(mistakes(&format!("[server]\ntls = \"auto\"\n{port}")).contains("port 8002"));
 }

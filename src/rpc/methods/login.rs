@@ -3,7 +3,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::auth::{Role, refused};
+use crate::auth::{Role, refused, tls_needed};
 use crate::base::Result;
 use crate::base::clock::iso8601;
 use crate::rpc::params::{Fields, Params};
@@ -35,6 +35,9 @@ pub(super) struct Authenticated {
 
 /// Logs in, or changes the role of a socket that is.
 pub(super) fn authenticate(session: &mut Session, p: Authenticate) -> Result<Authenticated> {
+    if !session.call.reached.may_log_in() {
+        return Err(tls_needed());
+    }
     let login = session.call.services.auth.verify(&p.auth_token)?;
     let answer = Authenticated {
         authenticated: true,

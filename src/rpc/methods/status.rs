@@ -7,6 +7,7 @@ use crate::health::{Component, Report};
 use crate::pipeline::{CameraStatus, CameraView};
 use crate::rpc::params::Nothing;
 use crate::rpc::session::Call;
+use crate::tls::{Fingerprint, Tls};
 
 #[derive(Serialize)]
 pub(in crate::rpc) struct Status {
@@ -95,12 +96,15 @@ pub(super) struct ServerInfo {
     capabilities: &'static [&'static str],
     supported_formats: &'static [&'static str],
     max_cameras: u32,
+    /// With TLS on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_fingerprint: Option<Fingerprint>,
 }
 
 /// More than a box of this size can encode; the ids have no end.
 const MAX_CAMERAS: u32 = 16;
 
-pub(super) fn server_info(_: &Call, _: Nothing) -> Result<ServerInfo> {
+pub(super) fn server_info(call: &Call, _: Nothing) -> Result<ServerInfo> {
     Ok(ServerInfo {
         name: "fieldcam",
         version: env!("CARGO_PKG_VERSION"),
@@ -110,5 +114,6 @@ pub(super) fn server_info(_: &Call, _: Nothing) -> Result<ServerInfo> {
         capabilities: &["snapshots", "recording", "streaming", "rtsp"],
         supported_formats: &["fmp4", "mp4", "jpeg"],
         max_cameras: MAX_CAMERAS,
+        tls_fingerprint: call.services.tls.as_ref().map(Tls::fingerprint),
     })
 }

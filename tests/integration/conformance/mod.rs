@@ -218,7 +218,9 @@ fn every_method_answers_every_role_as_the_document_says() {
         "[discovery]\nexternal_enabled = true\nallowed_hosts = [\"192.0.2.20:554\", \"{}\"]",
         drone.address()
     );
-    let testbox = Setup::new().env("CAMERAS__RESOLUTION", "320x180").toml(&discovery).start();
+    // With a certificate, for the member that says which.
+    let setup = Setup::new().env("CAMERAS__RESOLUTION", "320x180").env("SERVER__TLS", "auto");
+    let testbox = setup.toml(&discovery).start();
     let files = Files::make(&testbox);
     let mut notes = notifications::Ears::open(&testbox);
     let served: Vec<_> = document().methods().filter(|(_, m)| !is_planned(m)).collect();

@@ -54,11 +54,12 @@ fn options(dir: &Path) -> MediaMtxOptions {
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fieldcam"), &hook).unwrap();
     MediaMtxOptions {
         binary: mediaserver::binary(),
-        listens: Listens { rtsp: free, hls: free, webrtc: free, webrtc_udp: free, api: free },
+        listens: Listens { rtsp: free, rtsps: None, hls: free, webrtc: free, webrtc_udp: free, api: free },
         webrtc_hosts: Vec::new(),
         run_dir: dir.join("run"),
         segment_duration: Duration::from_secs(900),
         exe: hook,
+        tls: None,
         paths: Vec::new(),
     }
 }

@@ -71,11 +71,19 @@ impl Rig {
         let free = "127.0.0.1:0".parse().unwrap();
         let options = MediaMtxOptions {
             binary: mediaserver::binary(),
-            listens: Listens { rtsp: free, hls: free, webrtc: free, webrtc_udp: free, api: free },
+            listens: Listens {
+                rtsp: free,
+                rtsps: None,
+                hls: free,
+                webrtc: free,
+                webrtc_udp: free,
+                api: free,
+            },
             webrtc_hosts: Vec::new(),
             run_dir: data.join("run"),
             segment_duration,
             exe: "/bin/true".into(),
+            tls: None,
             paths: vec![PathSpec { name: CAM.to_string(), source: PathSource::Publisher, record }],
         };
         let mtx = MediaMtx::start(options, &media, &spawner, Arc::new(Nobody)).await.unwrap();

@@ -1,0 +1,53 @@
+//! What TLS means for the rooms that are put together: the certificate, and where MediaMTX listens.
+
+use std::path::PathBuf;
+
+use super::compose::own_program;
+use super::data_dir::DataDir;
+use crate::base::{Clock, Error, Result};
+use crate::config::Settings;
+use crate::mediamtx::{Listens, MediaMtxOptions, PathSpec};
+use crate::tls::Tls;
+
+/// The certificate that the settings want, if any.
+pub(super) async fn certificate(settings: &Settings, secrets: PathBuf, clock: &Clock) -> Result<Option<Tls>> {
+    let (server, now) = (settings.server.clone(), clock.wall_us());
+    let tls = tokio::task::spawn_blocking(move || Tls::open(&server, &secrets, now)).await;
+    let tls = tls.map_err(Error::internal)??;
+    if let Some(tls) = &tls {
+        tracing::info!(fingerprint = %tls.fingerprint(), "TLS is on");
+    }
+    Ok(tls)
+}
+
+/// What MediaMTX is started with.
+pub(super) fn media_options(
+    settings: &Settings,
+    data: &DataDir,
+    tls: Option<&Tls>,
+    paths: Vec<PathSpec>,
+) -> Result<MediaMtxOptions> {
+    let media = &settings.mediamtx;
+    let mut rtsp = media.rtsp_listen;
+    if tls.is_some() && !settings.server.allow_plain {
+        // Its log-ins would cross the network in the clear, and MediaMTX cannot tell them apart.
+        rtsp.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(MediaMtxOptions {
+        binary: media.binary.clone(),
+        listens: Listens {
+            rtsp,
+            rtsps: tls.map(|_| media.rtsps_listen),
+            hls: media.hls_listen,
+            webrtc: media.webrtc_listen,
+            webrtc_udp: media.webrtc_udp,
+            api: media.api_listen,
+        },
+        webrtc_hosts: media.webrtc_hosts.clone(),
+        run_dir: data.run().join("mediamtx"),
+        segment_duration: settings.recording.segment_duration,
+        exe: own_program()?,
+        tls: tls.cloned(),
+        paths,
+    })
+}
