@@ -1,6 +1,7 @@
 //! Puts the rooms together, from the disk upwards, runs them, and takes them apart again.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -316,6 +317,13 @@ impl Gate for StreamGate {
     fn read(&self, user: &str, password: &str, path: &str, _protocol: &str) -> Option<Mono> {
         path.parse::<CameraId>().ok()?;
         self.0.check_stream(user, password).ok().map(|login| login.deadline)
+    }
+
+    fn refused(&self, from: Option<IpAddr>, protocol: &str) {
+        // The other protocols come by our own port, which tells of them itself.
+        if protocol == "rtsp" {
+            self.0.refused_over_rtsp(from);
+        }
     }
 
     fn still_valid(&self, user: &str) -> bool {

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::auth::{ApiKey, Auth, Deed, NewApiKey, Role};
+use crate::auth::{ApiKey, Auth, Deed, Role};
 use crate::base::clock::iso8601;
 use crate::base::{Clock, Error, Result, units};
 use crate::config::Settings;
 use crate::ctl::{Host, Link, render};
+use crate::rpc::{KeyJson, NewKeyJson};
 use crate::store::{Store, StorePlaces};
 
 use super::data_dir::DataDir;
@@ -125,15 +127,16 @@ async fn over(link: &mut Link, work: KeyCommand) -> Result<String> {
 async fn alone(auth: &Auth, work: KeyCommand) -> Result<String> {
     match work {
         KeyCommand::List => {
-            let rows: Vec<Value> = auth.api_keys().iter().map(row).collect();
-            Ok(table(rows.iter()))
+            let rows = auth.api_keys().into_iter().map(|key| answer(KeyJson::from(key)));
+            Ok(table(rows.collect::<Result<Vec<_>>>()?.iter()))
         }
         KeyCommand::Create { role, name, expires } => {
-            Ok(created(&made(auth.create_api_key(role, &name, expires).await?), None))
+            let new = auth.create_api_key(role, &name, expires).await?;
+            Ok(created(&answer(NewKeyJson::from(new))?, None))
         }
         KeyCommand::Rotate { id, overlap, expires } => {
             let (new, until_us) = auth.rotate_api_key(checked(&id)?, overlap, expires).await?;
-            Ok(created(&made(new), Some((id, iso8601(until_us)))))
+            Ok(created(&answer(NewKeyJson::from(new))?, Some((id, iso8601(until_us)))))
         }
         KeyCommand::Revoke { id } => {
             auth.revoke_api_key(checked(&id)?).await?;
@@ -154,21 +157,9 @@ fn seconds(time: Option<Duration>) -> Option<u64> {
     time.map(|t| t.as_secs())
 }
 
-fn row(key: &ApiKey) -> Value {
-    json!({
-        "id": key.id, "name": key.name, "role": key.role,
-        "created_at": iso8601(key.created_us),
-        "expires_at": key.expires_us.map(iso8601),
-        "last_used_at": key.used_us.map(iso8601),
-    })
-}
-
-fn made(new: NewApiKey) -> Value {
-    let mut all = row(&new.shown).as_object().cloned().unwrap_or_else(Map::new);
-    all.insert("key".into(), new.key.expose().into());
-    all.insert("stream_user".into(), new.stream_user.into());
-    all.insert("stream_password".into(), new.stream_password.expose().into());
-    all.into()
+/// As a running box would answer.
+fn answer(of: impl Serialize) -> Result<Value> {
+    serde_json::to_value(of).map_err(Error::internal)
 }
 
 fn created(key: &Value, replaces: Option<(String, String)>) -> String {

@@ -126,9 +126,16 @@ impl Auth {
 
     /// As [`Auth::failed`] for a request over HTTP, which the audit log is told of; `near`: of the box itself.
     pub fn failed_over_http(&self, address: IpAddr, near: bool) -> Duration {
-        let address_told = (!near).then_some(address);
-        let failed = Some(ErrorKind::AuthFailed);
-        self.audit(Deed { user: None, address: address_told, action: "http", target: None, failed });
+        self.audit_stranger((!near).then_some(address), "http");
         self.failed(address)
+    }
+
+    /// Tells the audit log of a reader of streams that was refused.
+    pub fn refused_over_rtsp(&self, address: Option<IpAddr>) {
+        self.audit_stranger(address.filter(|a| !a.to_canonical().is_loopback()), "rtsp");
+    }
+
+    fn audit_stranger(&self, address: Option<IpAddr>, action: &'static str) {
+        self.audit(Deed { user: None, address, action, target: None, failed: Some(ErrorKind::AuthFailed) });
     }
 }

@@ -66,6 +66,9 @@ impl Desk {
                         .or_insert_with(|| Admission { deadline, protocols: BTreeSet::new() });
                     known.deadline = known.deadline.min(deadline);
                     known.protocols.insert(ask.protocol.clone());
+                } else if !ask.user.is_empty() {
+                    // Players ask without a name first.
+                    self.gate.refused(ask.ip.parse().ok(), &ask.protocol);
                 }
                 until.is_some()
             }

@@ -30,7 +30,7 @@ mod start;
 mod wake;
 mod words;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,6 +51,12 @@ pub trait Gate: Send + Sync {
     /// When this login ends, if it may read `path`; `None` refuses. `protocol` is MediaMTX's word:
     /// `rtsp`, `hls` or `webrtc`. What reads beyond that moment is ended.
     fn read(&self, user: &str, password: &str, path: &str, protocol: &str) -> Option<Mono>;
+
+    /// Told of each login that [`Gate::read`] refused: where it came from, and MediaMTX's word for the
+    /// protocol. As quick as that.
+    fn refused(&self, from: Option<IpAddr>, protocol: &str) {
+        let _ = (from, protocol);
+    }
 
     /// Whether a login that was let in has not been revoked meanwhile. Asked once a second for each
     /// user with a login that has not ended.

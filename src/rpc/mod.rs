@@ -44,6 +44,7 @@ use crate::tls::Tls;
 use budget::Budget;
 pub use document::reference;
 use events::Hub;
+pub use methods::{KeyJson, NewKeyJson};
 pub use pulse::Pulse;
 use session::Session;
 use table::Table;

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use serde_json::{Value, json};
 
 use crate::common::loopdisk::Disk;
-use crate::common::{Setup, TestBox, http, turn, wait_for};
+use crate::common::{Setup, TestBox, ffmpeg, http, turn, wait_for};
 
 /// Action, user, target and result of each entry, the oldest first.
 fn told(testbox: &TestBox) -> Vec<[String; 4]> {
@@ -35,6 +35,12 @@ fn deeds_log_ins_and_refusals_are_told_and_no_secret() {
     hall.ok("get_camera_list", Value::Null);
     testbox.connect().refused("authenticate", json!({ "auth_token": format!("{key}0") }));
     assert_eq!(http::get(&testbox.http("/files/snapshots/gate.jpg"), &[("X-API-Key", "fk_no")]).status, 401);
+    let stream = format!(
+        "rtsp://{}:guess@{}/camera0",
+        made["stream_user"].as_str().unwrap(),
+        testbox.endpoints().address("rtsp")
+    );
+    assert!(ffmpeg::try_probe(&stream).is_err());
 
     let all = told(&testbox);
     assert_told(&all, ["create_api_key", "local", "hall", "ok"]);
@@ -45,6 +51,7 @@ fn deeds_log_ins_and_refusals_are_told_and_no_secret() {
     assert_told(&all, ["get_status", &hall_user, "-", "-32002"]);
     assert_told(&all, ["authenticate", "-", "-", "-32001"]);
     assert_told(&all, ["http", "-", "-", "-32001"]);
+    assert_told(&all, ["rtsp", "-", "-", "-32001"]);
     assert!(all.iter().all(|[action, ..]| action != "get_camera_list"), "{all:?}");
     let shown = format!("{all:?}");
     assert!(!shown.contains(key) && !shown.contains("fk_") && !shown.contains("passwd"), "{shown}");

@@ -68,8 +68,9 @@ fn lasts(fields: &Fields<'_>) -> Result<Option<Duration>> {
     Ok(fields.optional_integer("expires_in", LASTS)?.map(Duration::from_secs))
 }
 
+/// A key that was just made, as the API shows it this once.
 #[derive(Serialize)]
-pub(super) struct Created {
+pub struct Created {
     #[serde(flatten)]
     shown: Shown,
     key: String,
@@ -96,8 +97,9 @@ pub(super) struct Rotated {
     replaced_until: String,
 }
 
+/// A key as the API lists it.
 #[derive(Serialize)]
-pub(super) struct Shown {
+pub struct Shown {
     id: String,
     name: String,
     role: Role,

@@ -17,6 +17,7 @@ mod storage;
 mod streams;
 
 pub(super) use cameras::Camera as CameraRowJson;
+pub use keys::{Created as NewKeyJson, Shown as KeyJson};
 pub(super) use status::Status as HealthJson;
 
 use super::document;
