@@ -34,7 +34,9 @@ pub use settings::{
     Auth, CameraSection, Cameras, Discovery, Ffmpeg, Health, Log, MediaMtx, Recording, Resolution, Server,
     Settings, Storage, Synthetic, keys,
 };
-pub use source::{FilePath, PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials, rtsp_port};
+pub use source::{
+    FilePath, PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials, hide_pairs, rtsp_port,
+};
 
 #[cfg(test)]
 mod tests;

@@ -235,8 +235,9 @@ pub fn hide_credentials(text: &str) -> String {
     format!("{scheme}{user}:***{}", hide_pairs(&rest[at..]))
 }
 
-/// Cheap cameras take `…/user=admin&password=secret&channel=1`, in the query and in the path.
-fn hide_pairs(text: &str) -> String {
+/// `text` with every `password=…` and the like replaced by `***`: cheap cameras take
+/// `…/user=admin&password=secret&channel=1`, in the query and in the path.
+pub fn hide_pairs(text: &str) -> String {
     let is_end = |c: char| matches!(c, '&' | '/' | '?' | ';' | '_' | '#');
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -18,6 +18,18 @@ pub(super) struct Family {
     pub paths: &'static [(&'static str, &'static str, &'static str)],
 }
 
+impl Family {
+    /// The one that a stream of this kind belongs to.
+    pub(super) fn of(kind: &str) -> &'static Family {
+        if kind.starts_with("skydio") { &SKYDIO } else { &GENERIC }
+    }
+
+    /// What is usually found at `path`.
+    pub(super) fn stream_type(&self, path: &str) -> &'static str {
+        self.paths.iter().find(|(usual, ..)| *usual == path).map_or("main", |(_, stream_type, _)| stream_type)
+    }
+}
+
 /// Drones of Skydio: X2 and X10 serve their visible and thermal cameras at these ports and paths.
 pub(super) const SKYDIO: Family = Family {
     kind: "skydio_stanag4609",

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::family::Family;
-use crate::config::{RtspUrl, SourceSpec, rtsp_port};
+use crate::config::{SourceSpec, hide_pairs, rtsp_port};
 
 /// Streams that are remembered; the one that was not seen for longest goes first.
 const MOST: usize = 256;
@@ -75,38 +75,17 @@ impl Stream {
 }
 
 impl Capabilities {
-    /// Of a stream of which no more is known than its address.
-    pub(super) fn of(url: &RtspUrl, codec: String, metadata: Map<String, Value>) -> Self {
-        let mut shown = url.expose().clone();
-        shown.set_query(None);
-        Self {
-            protocol: shown.scheme().to_owned(),
-            format: "rtp".into(),
-            source: "generic".into(),
-            stream_type: "main".into(),
-            port: url.port(),
-            path: crate::config::hide_credentials(shown.path()),
-            codec,
-            metadata,
-        }
-    }
-
-    /// Of a stream that a search found.
-    pub(super) fn found(
-        family: &Family,
-        url: &Url,
-        stream_type: &str,
-        codec: String,
-        metadata: Map<String, Value>,
-    ) -> Self {
+    /// Of a stream at `url`.
+    pub(super) fn of(family: &Family, url: &Url, codec: String, metadata: Map<String, Value>) -> Self {
         let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();
+        let path = hide_pairs(&format!("{}{query}", url.path()));
         Self {
             protocol: url.scheme().to_owned(),
             format: family.format.into(),
             source: family.source.into(),
-            stream_type: stream_type.into(),
+            stream_type: family.stream_type(&path).into(),
             port: rtsp_port(url),
-            path: format!("{}{query}", url.path()),
+            path,
             codec,
             metadata,
         }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::base::{Clock, Error, Mono, Result};
-use crate::config::{Discovery, RtspUrl, SourceSpec, hide_credentials};
+use crate::config::{Discovery, RtspUrl, SourceSpec, hide_pairs};
 use crate::log;
 use crate::pipeline::{CameraStatus, Cameras};
 use crate::reach::{Host, Reach, read_host};
@@ -28,6 +28,7 @@ use crate::reload::Reloader;
 use crate::store::{ExternalRow, Store};
 use crate::supervise::Group;
 
+use family::Family;
 use found::Catalogue;
 pub use found::{Capabilities, Stream};
 pub use search::{Options, Scan};
@@ -37,7 +38,7 @@ const CAMERAS_MAX: usize = 64;
 /// A search younger than this is answered again.
 const FRESH: Duration = Duration::from_secs(30);
 /// A stream that was added without saying what it is.
-pub const GENERIC: &str = "generic_rtsp";
+pub const GENERIC: &str = family::GENERIC.kind;
 
 /// The room's handle; clones share everything.
 #[derive(Clone)]
@@ -210,6 +211,7 @@ impl External {
             if let Some(def) = camera {
                 metadata.insert("device".into(), def.id.to_string().into());
             }
+            let family = Family::of(&row.kind);
             all.push(Stream {
                 identity: row.identity,
                 url: shown(&url),
@@ -218,7 +220,7 @@ impl External {
                 works,
                 found_us: row.added_us,
                 seen_us: if works { now_us } else { row.added_us },
-                capabilities: Capabilities::of(&url, codec.to_ascii_lowercase(), metadata),
+                capabilities: Capabilities::of(family, url.expose(), codec.to_ascii_lowercase(), metadata),
             });
         }
         let found = self.found().all();
@@ -289,8 +291,7 @@ fn parse(text: &str) -> Result<RtspUrl> {
 fn shown(url: &RtspUrl) -> String {
     let mut bare = url.expose().clone();
     let cleared = bare.set_username("").is_ok() && bare.set_password(None).is_ok();
-    let bare = if cleared { bare.to_string() } else { url.identity() };
-    hide_credentials(&bare)
+    if cleared { hide_pairs(bare.as_str()) } else { url.identity() }
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ fn bracketed(host: &str) -> String {
 fn enter(family: &'static Family, target: &Target, said: Paths, out: &mut Outcome) {
     let any = said.iter().any(|(_, said)| matches!(said, Said::Stream { .. }));
     let mut asked_for_login = false;
-    for ((path, said), (_, stream_type, name)) in said.into_iter().zip(family.paths) {
+    for ((path, said), (_, _, name)) in said.into_iter().zip(family.paths) {
         let mut metadata = Map::new();
         let (works, codec) = match said {
             Said::Stream { codec, server } => {
@@ -169,7 +169,7 @@ fn enter(family: &'static Family, target: &Target, said: Paths, out: &mut Outcom
         };
         let text = format!("rtsp://{}:{}{path}", bracketed(&target.host), target.port);
         let Ok(url) = Url::parse(&text) else { continue };
-        let capabilities = Capabilities::found(family, &url, stream_type, codec, metadata);
+        let capabilities = Capabilities::of(family, &url, codec, metadata);
         let name =
             if family.kind == SKYDIO.kind { (*name).into() } else { format!("{name} {}", target.host) };
         out.found(Stream::new(family, &url, name, works, capabilities));
@@ -225,7 +225,7 @@ async fn named(url: Url, at: SocketAddr) -> Stream {
         Some((_, Said::Moved | Said::Nothing)) => (false, String::new()),
         None => (url.scheme() != "rtsp", String::new()),
     };
-    let capabilities = Capabilities::found(&GENERIC, &url, "main", codec, metadata);
+    let capabilities = Capabilities::of(&GENERIC, &url, codec, metadata);
     Stream::new(&GENERIC, &url, format!("ONVIF camera {host}"), works, capabilities)
 }
 

@@ -12,6 +12,7 @@ fn an_address_is_shown_without_what_logs_in() {
         ("RTSP://u:hunter22@192.0.2.20/a?b=c", "rtsp://192.0.2.20/a?b=c"),
         ("rtsps://u:hunter22@gate.local/", "rtsps://gate.local/"),
         ("rtsp://gate/user=u&password=hunter22&channel=1", "rtsp://gate/user=u&password=***&channel=1"),
+        ("rtsp://u:hunter22@gate/a@b?c=d@e", "rtsp://gate/a@b?c=d@e"),
         ("rtsp://0xc0000214/a", "rtsp://192.0.2.20/a"),
         ("rtsp://[::ffff:192.0.2.20]:8554/a", "rtsp://192.0.2.20:8554/a"),
     ] {

@@ -64,6 +64,11 @@ impl Cameras {
         Ok(())
     }
 
+    /// A camera that is gone is not listed any more.
+    pub fn forget(&self, id: CameraId) {
+        self.change(|lineup| lineup.gone.retain(|gone| gone.id != id));
+    }
+
     fn begin(&self, def: CameraDef, was: &'static str) -> Result<()> {
         let id = def.id;
         let member = Arc::new(start_member(def, &self.inner.parts)?);

@@ -8,10 +8,14 @@ use crate::camera::{roster, wanted};
 use crate::config::Settings;
 use crate::store::ExternalRow;
 
+/// Cameras that are remembered, gone ones included. A client that adds and removes can make no more.
+const KNOWN_MAX: usize = 1000;
+
 impl Reloader {
     /// Makes a stream a camera, and keeps it. The files are not read again.
     ///
-    /// Fails with `InvalidState` when it is a camera already, or when there would be more than `most`.
+    /// Fails with `InvalidState` when it is a camera already, when there would be more than `most`, or when
+    /// too many are remembered for their footage.
     pub async fn add(&self, row: ExternalRow, most: usize) -> Result<CameraId> {
         let inner = &*self.0;
         let running = inner.running.lock().await;
@@ -24,6 +28,7 @@ impl Reloader {
             let what = format!("the box has {most} cameras, and takes no more");
             return Err(Error::state(what, "FULL", &["FREE"]).with("suggestion", "remove one first"));
         }
+        self.make_room_for(&row.identity).await?;
         let identity = row.identity.clone();
         inner.store.add_external_stream(row).await?;
         let added = self.begin(&running, &identity).await;
@@ -33,6 +38,34 @@ impl Reloader {
             tracing::error!("a stream that could not be added is still in the database: {}", error.chain());
         }
         added
+    }
+
+    /// Sees to it that a camera more can be remembered: one that is gone without footage makes room.
+    async fn make_room_for(&self, identity: &str) -> Result<()> {
+        let inner = &*self.0;
+        let known = inner.store.cameras().await?;
+        if known.len() < KNOWN_MAX || known.iter().any(|camera| camera.identity == identity) {
+            return Ok(());
+        }
+        for camera in known {
+            if self.forget(camera.id).await? {
+                return Ok(());
+            }
+        }
+        let what = format!("the box keeps footage of {KNOWN_MAX} cameras, and takes no new one");
+        Err(Error::state(what, "FULL", &["FREE"])
+            .with("suggestion", "delete all recordings and snapshots of one that is gone"))
+    }
+
+    /// Leaves nothing of a camera that is gone, when no footage of it is kept. Answers whether that is so.
+    async fn forget(&self, id: CameraId) -> Result<bool> {
+        let inner = &*self.0;
+        let is_here = inner.cameras.defs().iter().any(|def| def.id == id);
+        let forgotten = !is_here && inner.store.forget_camera(id).await?;
+        if forgotten {
+            inner.cameras.forget(id);
+        }
+        Ok(forgotten)
     }
 
     /// Starts the camera of a stream that is in the database.
@@ -45,7 +78,8 @@ impl Reloader {
         Ok(added)
     }
 
-    /// Gives an added stream up; its camera ends, and keeps its number.
+    /// Gives an added stream up; its camera ends. While footage of it is kept it keeps its number, otherwise
+    /// nothing is left of it.
     ///
     /// Fails with `NotFound` when no such stream was added, and with `InvalidState` while it is recorded.
     pub async fn remove(&self, identity: &str) -> Result<()> {
@@ -64,7 +98,11 @@ impl Reloader {
             .map_err(|r| hurts(&r))?;
         inner.store.remove_external_stream(identity).await?;
         let roster = roster(&running, &inner.store).await?;
-        inner.cameras.apply(roster, &[], &[]).await
+        inner.cameras.apply(roster, &[], &[]).await?;
+        if let Some((id, _)) = known.into_iter().find(|(_, known)| known == identity) {
+            self.forget(id).await?;
+        }
+        Ok(())
     }
 
     /// Sets and keeps how often the network is searched; zero is never.

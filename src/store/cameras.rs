@@ -1,4 +1,4 @@
-//! Which identity is which camera number: given once, never reused.
+//! Which identity is which camera number: given once, never reused where anything was ever kept under it.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -108,6 +108,21 @@ impl Store {
         .await
     }
 
+    /// Forgets a camera of which no recording and no still is kept: its number is free again. Answers
+    /// whether it was.
+    pub async fn forget_camera(&self, id: CameraId) -> Result<bool> {
+        let card = self.camera_card();
+        self.call(move |c| {
+            let sql = "DELETE FROM cameras WHERE number = ?1
+                       AND NOT EXISTS (SELECT 1 FROM recordings WHERE camera = ?1)
+                       AND NOT EXISTS (SELECT 1 FROM snapshots WHERE camera = ?1)";
+            let forgotten = c.execute(sql, [id.0])? > 0;
+            card.write(c);
+            Ok(forgotten)
+        })
+        .await
+    }
+
     /// Every camera ever seen, by number.
     pub async fn cameras(&self) -> Result<Vec<CameraRow>> {
         self.read(|c| rows(c, CameraRow::SELECT, [], CameraRow::read)).await
@@ -173,5 +188,21 @@ mod tests {
         let rows = store.cameras().await.unwrap();
         assert_eq!(rows.len(), 6);
         assert!(rows[2].strip_audio && !rows[1].strip_audio);
+    }
+    #[tokio::test]
+    async fn what_has_footage_is_not_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("t.db")).unwrap();
+        for identity in ["a", "b"] {
+            store.camera_number(identity, None).await.unwrap();
+        }
+        let still =
+            "INSERT INTO snapshots (name, camera, created_us, size, frame_age_ms) VALUES ('s', 0, 1, 1, 1)";
+        store.call(move |c| Ok(c.execute(still, [])?)).await.unwrap();
+        assert!(!store.forget_camera(CameraId(0)).await.unwrap());
+        assert!(store.forget_camera(CameraId(1)).await.unwrap());
+        assert!(!store.forget_camera(CameraId(1)).await.unwrap());
+        assert_eq!(store.camera_number("c", None).await.unwrap(), CameraId(1));
+        assert_eq!(store.camera_number("a", None).await.unwrap(), CameraId(0));
     }
 }

@@ -115,7 +115,12 @@ fn an_added_password_is_seen_nowhere_and_the_same_stream_is_known_without_it() {
     testbox.start_again();
     let mut client = testbox.login("admin");
     connected(&mut client);
+    client.ok("subscribe_events", json!({ "topics": ["camera_status_update"] }));
     assert_eq!(client.ok("remove_external_stream", json!({ "stream_url": bare }))["stream_url"], json!(bare));
+    client.notification(|n| n["method"] == "camera_status_update" && n["params"]["status"] == "DISCONNECTED");
+    // Nothing was kept of it, so nothing is left of it.
+    assert_eq!(client.ok("get_camera_list", json!({}))["total"], 0);
+    assert_eq!(client.refused("get_camera_status", json!({ "device": "camera0" })).code, -32010);
     assert!(!testbox.log().contains(PASSWORD), "it is in the log");
 }
 

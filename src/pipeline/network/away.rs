@@ -20,6 +20,8 @@ pub enum Away {
     NoStream,
     /// It answers with something else than a stream.
     Failing,
+    /// Nothing vouches for who it says it is (`rtsps`).
+    Untrusted,
     /// It sends to another address, which is not followed.
     Moved,
     /// Its host may not be connected to.
@@ -31,7 +33,7 @@ pub enum Away {
 impl Away {
     /// Every reason once, for tests.
     #[cfg(test)]
-    pub const ALL: [Away; 10] = [
+    pub const ALL: [Away; 11] = [
         Away::Untried,
         Away::Unreachable,
         Away::Ended,
@@ -39,6 +41,7 @@ impl Away {
         Away::LoginRefused,
         Away::NoStream,
         Away::Failing,
+        Away::Untrusted,
         Away::Moved,
         Away::HostRefused,
         Away::ServerDown,
@@ -52,6 +55,8 @@ impl Away {
             Away::LoginRefused
         } else if status("404") {
             Away::NoStream
+        } else if why.contains("x509: ") || why.contains("tls: ") {
+            Away::Untrusted
         } else if why.contains("dial ") {
             Away::Unreachable
         } else if why.contains("timeout") || why.contains("timed out") {
@@ -69,6 +74,7 @@ impl Away {
             | Away::LoginRefused
             | Away::NoStream
             | Away::Failing
+            | Away::Untrusted
             | Away::Moved
             | Away::HostRefused
             | Away::ServerDown => CameraStatus::Error,
@@ -87,6 +93,9 @@ impl Away {
                 "the camera answers, but has no stream at this path; correct camera.source or start its stream"
             }
             Away::Failing => "the camera does not deliver its stream",
+            Away::Untrusted => {
+                "the camera's certificate is not one that this box trusts for its address; use rtsp:// or another certificate"
+            }
             Away::Moved => {
                 "the camera sends elsewhere, which is not followed; add the address where it really is"
             }
@@ -100,7 +109,7 @@ impl Away {
         match self {
             Away::Unreachable | Away::Ended => Some(GapCause::CameraDisconnected),
             Away::Silent | Away::NoStream | Away::Failing | Away::Moved => Some(GapCause::CameraSilent),
-            Away::LoginRefused => Some(GapCause::CameraRefused),
+            Away::LoginRefused | Away::Untrusted => Some(GapCause::CameraRefused),
             Away::HostRefused => Some(GapCause::CameraDisconnected),
             Away::Untried | Away::ServerDown => None,
         }
@@ -124,6 +133,10 @@ mod tests {
             ("dial tcp: lookup camera.lan: no such host", Away::Unreachable),
             ("read tcp 127.0.0.1:40100->127.0.0.1:4010: i/o timeout", Away::Silent),
             ("EOF", Away::Failing),
+            (
+                "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+                Away::Untrusted,
+            ),
         ] {
             assert_eq!(Away::from_failure(why), away, "{why}");
         }
