@@ -204,7 +204,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         parts.reach.clone(),
     );
     let external = External::start(
-        parts.reach.clone(),
+        &parts.reach,
         reloader.clone(),
         parts.store.clone(),
         cameras.clone(),

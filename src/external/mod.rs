@@ -59,7 +59,7 @@ struct Inner {
 impl External {
     /// Searches in `group` as often as the configuration says.
     pub fn start(
-        reach: Reach,
+        reach: &Reach,
         reloader: Reloader,
         store: Store,
         cameras: Cameras,
@@ -68,7 +68,7 @@ impl External {
     ) -> Self {
         let discovery = reloader.discovery();
         let external = Self(Arc::new(Inner {
-            reach,
+            reach: reach.apart(),
             reloader,
             discovery: discovery.clone(),
             store,

@@ -1,18 +1,18 @@
 //! Which hosts the API may have the box connect to.
 //!
-//! Owns the host policy (pure, `policy`), how hosts are written (`address`), the look-up of names, and the
-//! way to an added camera (`relay`). Promises: a name is resolved by us and every address of it is judged,
+//! Owns the host policy (pure, `policy`), how hosts are written (`address`), the look-up of names (`names`),
+//! and the way to an added camera (`relay`). Promises: a name is resolved by us and every address of it is judged,
 //! each time anew; whoever connects is handed the address that was judged or a way to it, never the name; no
 //! redirect passes that way. Costs one look-up of at most two seconds for each connect to a name.
 
 mod address;
 mod framing;
+mod names;
 mod policy;
 mod relay;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use url::Url;
 
@@ -20,55 +20,54 @@ use crate::base::{Error, Result};
 use crate::config::{HostEntry, RtspUrl};
 
 pub use address::{Host, read_host};
+use names::Names;
 pub use policy::{Policy, Refusal};
 pub use relay::{Fault, Relay};
 
-/// A name server that is slower than this counts as none.
-const LOOK_UP: Duration = Duration::from_secs(2);
 /// Addresses of one name that are looked at.
 const ADDRESSES_MAX: usize = 16;
 
-/// The policy in force, and the box's own addresses. Clones share it.
+/// The policy in force, and who knows names. Clones share both.
 #[derive(Clone)]
-pub struct Reach(Arc<RwLock<Arc<[HostEntry]>>>);
+pub struct Reach {
+    allowed: Arc<RwLock<Arc<[HostEntry]>>>,
+    names: Names,
+}
 
 impl Reach {
     /// `allowed` is `discovery.allowed_hosts`.
     pub fn new(allowed: &[HostEntry]) -> Self {
-        Self(Arc::new(RwLock::new(allowed.into())))
+        Self::asking(Names::of_system(), allowed)
+    }
+
+    fn asking(names: Names, allowed: &[HostEntry]) -> Self {
+        Self { allowed: Arc::new(RwLock::new(allowed.into())), names }
+    }
+
+    /// The same policy for somebody who looks up many names: others don't wait for them.
+    pub fn apart(&self) -> Self {
+        Self { allowed: self.allowed.clone(), names: self.names.apart() }
     }
 
     /// What is allowed from now on. Connections that stand are left alone.
     pub fn allow(&self, allowed: &[HostEntry]) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = allowed.into();
+        *self.allowed.write().unwrap_or_else(PoisonError::into_inner) = allowed.into();
     }
 
     /// The policy of this moment, for judging `candidates`.
     fn policy(&self, candidates: &[IpAddr]) -> Policy {
-        let allowed = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let allowed = self.allowed.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut own = own_addresses();
         own.extend(candidates.iter().filter(|address| is_own(**address)));
         Policy::new(allowed, own)
     }
 
-    /// The addresses of `host` that may be connected to.
+    /// The addresses of `host` that may be connected to, at least one. IPv4 first: cameras that have both
+    /// and serve one serve that.
     ///
     /// Fails with `InvalidParams` (param `stream_url`) when one of them may not, and with
     /// `DependencyFailed` when the name has none.
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
-        self.resolve_by(host, port, look_up).await
-    }
-
-    /// As [`Self::resolve`], with another name server.
-    async fn resolve_by<F>(
-        &self,
-        host: &str,
-        port: u16,
-        look_up: impl Fn(String) -> F,
-    ) -> Result<Vec<SocketAddr>>
-    where
-        F: Future<Output = std::io::Result<Vec<IpAddr>>>,
-    {
         let host = read_host(host).map_err(|refusal| refusal.error())?;
         let (name, found) = match &host {
             Host::Address(address) => (None, vec![*address]),
@@ -78,8 +77,7 @@ impl Reach {
                     Error::dependency("name server", "the host's name has no address")
                         .with("suggestion", "check the name, or write the address in its place")
                 };
-                let found = tokio::time::timeout(LOOK_UP, look_up(name.clone())).await;
-                let found = found.map_err(|e| unknown().caused_by(e))?.map_err(|e| unknown().caused_by(e))?;
+                let found = self.names.look_up(name).await.map_err(|e| unknown().caused_by(e))?;
                 if found.is_empty() {
                     return Err(unknown());
                 }
@@ -93,14 +91,14 @@ impl Reach {
             let judged = policy.judge(name, address, port).map_err(|refusal| refusal.error());
             judged.map(|()| SocketAddr::new(address, port))
         };
-        found.into_iter().map(judge).collect()
+        let mut judged = found.into_iter().map(judge).collect::<Result<Vec<_>>>()?;
+        judged.sort_by_key(SocketAddr::is_ipv6);
+        Ok(judged)
     }
 
-    /// `url` with the address in place of the host, judged now. IPv4 first: cameras that have both and
-    /// serve one serve that.
+    /// `url` with the address in place of the host, judged now.
     pub async fn address_of(&self, url: &RtspUrl) -> Result<Url> {
-        let mut found = self.resolve(url.host(), url.port()).await?;
-        found.sort_by_key(SocketAddr::is_ipv6);
+        let found = self.resolve(url.host(), url.port()).await?;
         let first = found.first().ok_or_else(|| Error::internal("no address was left"))?;
         with_host(url.expose(), first.ip()).ok_or_else(|| Error::internal("an address that no URL takes"))
     }
@@ -122,11 +120,6 @@ fn with_host(url: &Url, host: IpAddr) -> Option<Url> {
     let text = if host.is_ipv6() { format!("[{host}]") } else { host.to_string() };
     url.set_host(Some(&text)).ok()?;
     Some(url)
-}
-
-async fn look_up(name: String) -> std::io::Result<Vec<IpAddr>> {
-    let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-    Ok(found.map(|address| address.ip()).collect())
 }
 
 /// Whether packets to `address` would stay on this box, as the kernel's routes say: also where a sandbox

@@ -111,25 +111,77 @@ fn what_an_administrator_names_is_allowed_and_no_more() {
     }
 }
 
+/// A policy whose name server answers with these in turn, the last one for ever.
+fn turning(answers: &'static [&'static str], allowed: &[&str]) -> Reach {
+    let looks = AtomicUsize::new(0);
+    let names = Names::asking(move |_| {
+        let look = looks.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1);
+        Ok(answers[look].split(' ').map(|a| a.parse().unwrap()).collect())
+    });
+    Reach::asking(names, &allowed.iter().map(|e| e.parse().unwrap()).collect::<Vec<_>>())
+}
+
 #[tokio::test]
 async fn a_name_that_changes_its_answer_is_judged_each_time() {
-    let looks = AtomicUsize::new(0);
-    let answers = ["192.0.2.7", "127.0.0.1", "169.254.169.254", "0.0.0.0", "::ffff:127.0.0.1"];
-    let server = |name: String| {
-        assert_eq!(name, "turns.example");
-        let answer = answers[looks.fetch_add(1, Ordering::Relaxed)].parse::<IpAddr>().unwrap();
-        async move { Ok(vec![answer]) }
-    };
-    for reach in [reach(&["turns.example", "0.0.0.0/0"]), reach(&[])] {
-        looks.store(0, Ordering::Relaxed);
-        let first = reach.resolve_by("Turns.Example", 554, server).await.unwrap();
+    let answers = &[
+        "192.0.2.7",
+        "127.0.0.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "::ffff:127.0.0.1",
+        "192.0.2.7 ::1",
+        "64:ff9b::7f00:1 192.0.2.7",
+    ];
+    for allowed in [&["turns.example", "0.0.0.0/0"][..], &[]] {
+        let reach = turning(answers, allowed);
+        let first = reach.resolve("Turns.Example", 554).await.unwrap();
         assert_eq!(first, ["192.0.2.7:554".parse().unwrap()]);
         for _ in 1..answers.len() {
-            let error = reach.resolve_by("turns.example", 554, server).await.unwrap_err();
+            let error = reach.resolve("turns.example", 554).await.unwrap_err();
             assert_eq!(error.data()["param"], "stream_url");
             assert!(!error.message().contains("127.0.0.1"), "what a name means inside is not told");
         }
     }
+}
+
+#[tokio::test]
+async fn a_name_without_address_is_the_name_servers_fault() {
+    let nobody = Reach::asking(Names::asking(|_| Ok(Vec::new())), &[]);
+    let error = nobody.resolve("none.example", 554).await.unwrap_err();
+    assert_eq!(error.kind(), crate::base::ErrorKind::DependencyFailed);
+    assert!(error.data()["suggestion"].as_str().unwrap().contains("check the name"));
+}
+
+/// What an added camera does when its name leads somewhere else at the second look.
+#[tokio::test]
+async fn the_way_to_a_camera_does_not_lead_where_its_name_turned() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let camera = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = camera.local_addr().unwrap().port();
+    // The same port: what is forbidden there would take the connection.
+    let inside = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let reach = turning(&["127.0.0.1", "127.0.0.2"], &["turns.example", "127.0.0.1"]);
+    let Ok(crate::config::SourceSpec::Rtsp(url)) = format!("rtsp://turns.example:{port}/").parse() else {
+        unreachable!()
+    };
+    let mut phases = crate::supervise::Phases::default();
+    let group = phases.add("test");
+    let relay = Relay::start(reach, &url, "camera0", &group).await.unwrap();
+    let near = relay.url(&url).unwrap().socket_addrs(|| None).unwrap()[0];
+
+    let mut first = tokio::net::TcpStream::connect(near).await.unwrap();
+    let (mut far, _) = camera.accept().await.unwrap();
+    far.write_all(b"RTSP/1.0 200 OK\r\n\r\n").await.unwrap();
+    let mut bytes = [0; 8];
+    first.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(&bytes, b"RTSP/1.0");
+
+    let mut second = tokio::net::TcpStream::connect(near).await.unwrap();
+    assert!(matches!(second.read(&mut bytes).await, Ok(0) | Err(_)), "it is closed at once");
+    assert_eq!(inside.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop((first, second));
+    phases.shutdown(std::time::Duration::from_secs(10)).await;
 }
 
 #[test]
@@ -139,15 +191,6 @@ fn the_box_knows_itself() {
     for other in ["192.0.2.7", "2001:db8::7"] {
         assert!(!is_own(other.parse().unwrap()), "{other}");
     }
-}
-
-#[tokio::test]
-async fn one_bad_address_of_a_name_spoils_it() {
-    let server = |_: String| async { Ok(["192.0.2.7", "::1"].map(|a| a.parse().unwrap()).to_vec()) };
-    assert!(reach(&[]).resolve_by("two.example", 554, server).await.is_err());
-    let none = |_: String| async { Ok(Vec::new()) };
-    let error = reach(&[]).resolve_by("none.example", 554, none).await.unwrap_err();
-    assert_eq!(error.kind(), crate::base::ErrorKind::DependencyFailed);
 }
 
 #[tokio::test]
