@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
+use crate::rpc::Carrier;
+
 /// The first byte of a TLS client; no HTTP request begins with it.
 const HANDSHAKE: u8 = 0x16;
 /// What TLS keeps of our bytes while the peer takes none. rustls' own limit is twice that.
@@ -88,6 +90,14 @@ impl Wire {
                 Self::Plain(_) | Self::Secure(_) => return Poll::Ready(Ok(())),
                 Self::Broken => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             }
+        }
+    }
+}
+
+impl Carrier for Wire {
+    fn bound_unsent(&self, bytes: Option<u32>) {
+        if let Some(tcp) = self.tcp() {
+            tcp.bound_unsent(bytes);
         }
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::cameras::{Cameras, Member, Order};
 use super::start_member;
-use super::view::row;
 use crate::base::{CameraId, Result};
 use crate::camera::{CameraDef, Roster};
 use crate::mediamtx::{PathSource, PathSpec};
@@ -57,7 +56,7 @@ impl Cameras {
         let gone = roster.gone;
         for (id, member) in running.iter().filter(|(id, _)| gone.iter().any(|g| g.id == **id)) {
             let before = member.view.borrow().clone();
-            let now = CameraRow { status: "DISCONNECTED", ..row(&before) };
+            let now = CameraRow { status: "DISCONNECTED", ..before.row() };
             self.inner.parts.notices.send(Fact::Camera { id: *id, was: before.status.word(), row: now });
         }
         self.change(|lineup| lineup.gone = gone);
@@ -72,7 +71,7 @@ impl Cameras {
     fn begin(&self, def: CameraDef, was: &'static str) -> Result<()> {
         let id = def.id;
         let member = Arc::new(start_member(def, &self.inner.parts)?);
-        let row = row(&member.view.borrow());
+        let row = member.view.borrow().row();
         self.change(|lineup| {
             lineup.gone.retain(|gone| gone.id != id);
             lineup.members.insert(id, member);

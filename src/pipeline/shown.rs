@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::view::{CameraStatus, CameraView, row};
+use super::view::{CameraStatus, CameraView};
 use crate::base::Mono;
 use crate::notice::{CameraRow, Fact, Notices};
 
@@ -26,13 +26,13 @@ impl Shown {
 
     /// Shows something else.
     pub fn show(&self, mut view: CameraView) {
-        let (id, now) = (view.id, row(&view));
+        let (id, now) = (view.id, view.row());
         view.last_seen = {
             let before = self.view.borrow();
             let is_there = [before.status, view.status].contains(&CameraStatus::Connected);
             is_there.then(Mono::now).or(before.last_seen)
         };
-        let before = row(&self.view.send_replace(view));
+        let before = self.view.send_replace(view).row();
         if differs(&before, &now) {
             self.notices.send(Fact::Camera { id, was: before.status, row: now });
         }

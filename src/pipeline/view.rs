@@ -115,6 +115,17 @@ pub struct CameraView {
 }
 
 impl CameraView {
+    /// What clients see of it in a list.
+    pub fn row(&self) -> CameraRow {
+        CameraRow {
+            status: self.status.word(),
+            name: self.name.clone(),
+            width: self.width,
+            height: self.height,
+            fps: self.fps,
+        }
+    }
+
     /// A camera of which nothing is known but its number and name.
     pub(super) fn unseen(id: CameraId, name: &str) -> Self {
         Self {
@@ -230,15 +241,4 @@ pub struct StreamStopped {
     pub end_us: i64,
     /// Other consumers keep it running.
     pub stream_continues: bool,
-}
-
-/// What clients see of it in a list.
-pub(super) fn row(view: &CameraView) -> CameraRow {
-    CameraRow {
-        status: view.status.word(),
-        name: view.name.clone(),
-        width: view.width,
-        height: view.height,
-        fps: view.fps,
-    }
 }

@@ -251,6 +251,8 @@ fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
 pub(super) struct Writer {
     bytes: Vec<u8>,
     sent: usize,
+    /// In all.
+    taken: u64,
 }
 
 /// Room for the longest header of an unmasked frame.
@@ -313,15 +315,50 @@ impl Writer {
         &self.bytes[self.sent..]
     }
 
+    /// Bytes that were taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// The peer's kernel has taken `count` bytes.
     pub(super) fn wrote(&mut self, count: usize) {
         self.sent += count;
+        self.taken += count as u64;
         if self.sent == self.bytes.len() {
             self.sent = 0;
             self.bytes.clear();
             if self.bytes.capacity() > BUSY_BUFFER {
                 self.bytes.shrink_to(KEEP);
             }
+        } else if self.sent >= BUSY_BUFFER && self.sent >= self.bytes.len() / 2 {
+            // A peer that is always a little behind would let this grow for ever.
+            let (start, _) = self.under_way();
+            self.bytes.drain(..start);
+            self.sent -= start;
+        }
+    }
+
+    /// Forgets the frames of which nothing was sent yet. One that was begun stays: without its end the
+    /// peer could make nothing of what follows.
+    pub(super) fn cut(&mut self) {
+        let (start, end) = self.under_way();
+        self.bytes.truncate(if start == self.sent { start } else { end });
+    }
+
+    /// Where the frame begins and ends that `sent` is in, or before.
+    fn under_way(&self) -> (usize, usize) {
+        let mut start = 0;
+        loop {
+            let mut cursor = Cursor::new(&self.bytes[start..]);
+            let Ok(Some((header, length))) = FrameHeader::parse(&mut cursor) else {
+                return (start, self.bytes.len());
+            };
+            let head = header.len(length);
+            let end = start + head + usize::try_from(length).expect("it is in memory");
+            if end > self.sent {
+                return (start, end);
+            }
+            start = end;
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod audited;
 mod budget;
+mod carrier;
 mod dispatch;
 mod document;
 mod envelope;
@@ -25,7 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::auth::Auth;
 use crate::base::Clock;
@@ -42,8 +42,9 @@ use crate::snapshot::Snapshots;
 use crate::supervise::Group;
 use crate::tls::Tls;
 use budget::Budget;
+pub use carrier::Carrier;
 pub use document::reference;
-use events::Hub;
+use events::{Hub, Sources};
 pub use methods::{KeyJson, NewKeyJson};
 pub use pulse::Pulse;
 use session::Session;
@@ -98,11 +99,14 @@ impl Rpc {
     /// `idle_timeout` in spite of pings is dropped.
     pub fn new(services: Arc<Services>, group: Group, idle_timeout: Duration) -> Self {
         let hub = Hub::default();
-        let (facts, health) = (services.notices.subscribe(), services.health.clone());
-        group.spawn(
-            "events",
-            hub.clone().run(facts, services.mediamtx.server(), health, group.stop().clone()),
-        );
+        let sources = Sources {
+            facts: services.notices.subscribe(),
+            server: services.mediamtx.server(),
+            health: services.health.clone(),
+            cameras: services.cameras.clone(),
+            recordings: services.recordings.clone(),
+        };
+        group.spawn("events", hub.clone().run(sources, group.stop().clone()));
         Self(Arc::new(Shared {
             hub,
             services,
@@ -117,7 +121,7 @@ impl Rpc {
     /// told of everything the peer says, and may ask.
     pub async fn serve<S>(&self, io: S, early: Bytes, reached: Reached, pulse: &Pulse)
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: Carrier,
     {
         let session = Session::new(self.0.services.clone(), self.0.hub.clone(), reached);
         socket::run(&self.0, io, early, session, pulse).await;

@@ -51,6 +51,9 @@ impl Session {
     /// From now on calls are made as `login`.
     pub(super) fn log_in(&mut self, login: Login) {
         self.call.login = Some(Arc::new(login));
+        if let Some(client) = self.client() {
+            client.unmute();
+        }
     }
 
     /// Whoever has logged in, be it expired.

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::Shared;
 use super::budget::Claim;
+use super::carrier::Carrier;
 use super::dispatch::{self, Outcome, Slow};
 use super::events::{self, Client};
 use super::frame::{Fault, Message, Reader, Writer};
@@ -30,6 +31,11 @@ use crate::base::{Error, ErrorKind, Mono};
 const SLOW_MAX: usize = 64;
 /// Requests wait while this much is not yet taken by the peer.
 const OUT_HIGH: usize = 256 << 10;
+/// Notifications wait in their queue while this much is not yet taken: what they say is read when they are
+/// written, and what is written holds memory of this socket alone.
+const NEWS_HIGH: usize = 32 << 10;
+/// Bytes that the kernel takes of us before it can send them.
+const UNSENT: u32 = 64 << 10;
 /// A message that needs memory of the common budget has this long to be complete.
 const MESSAGE_TIME: Duration = Duration::from_secs(10);
 /// A peer that is asked whether it lives, because others wait, has this long to say so.
@@ -56,8 +62,9 @@ enum Turn {
 /// Serves one connection until either side ends it.
 pub(super) async fn run<S>(shared: &Arc<Shared>, io: S, early: Bytes, session: Session, pulse: &Pulse)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: Carrier,
 {
+    io.bound_unsent(Some(UNSENT));
     let (done, mut finished) = mpsc::unbounded_channel();
     let mut socket = Socket {
         io,
@@ -72,7 +79,8 @@ where
     drop(early);
     let quiet = shared.idle_timeout / 4;
     let mut heard = Mono::now();
-    let mut progress = heard;
+    // Since when the peer has taken nothing of what waits.
+    let (mut stuck, mut taken) = (None, 0);
     let mut began: Option<Mono> = None;
     let mut completed = 0;
     let alarm = tokio::time::sleep(quiet);
@@ -97,7 +105,14 @@ where
             began = Some(now);
             alarm.as_mut().reset(instant_in(MESSAGE_TIME));
         }
-        let blocked = socket.writer.pending().len() >= OUT_HIGH;
+        let pending = socket.writer.pending().len();
+        if std::mem::replace(&mut taken, socket.writer.taken()) != taken || pending == 0 {
+            stuck = None;
+        }
+        if pending > 0 {
+            stuck.get_or_insert_with(Mono::now);
+        }
+        let (blocked, full) = (pending >= OUT_HIGH, pending >= NEWS_HIGH);
         let client = socket.session.client().cloned();
         let login = socket.session.login();
         let Socket { io, reader, writer, session, claim, .. } = &mut socket;
@@ -111,9 +126,9 @@ where
             }
             Some(text) = finished.recv() => writer.text(|out| out.extend_from_slice(&text)),
             () = revoked(login.as_deref()), if client.is_some() => session.unsubscribe(),
-            () = ready(client.as_deref()), if !blocked => {
+            () = ready(client.as_deref()), if !full => {
                 let client = client.as_deref().expect("only a client is ready");
-                events::deliver(client, session.hub(), &session.call, writer, OUT_HIGH);
+                events::deliver(client, session.hub(), &session.call, writer, NEWS_HIGH);
             }
             () = shared.budget.grow(claim, need, session.is_known()), if !covered => {}
             turn = std::future::poll_fn(|cx| turn(cx, io, reader, writer, covered && !blocked)) => match turn {
@@ -121,7 +136,7 @@ where
                     heard = Mono::now();
                     pulse.heard(heard);
                 }
-                Ok(Turn::Wrote) => progress = Mono::now(),
+                Ok(Turn::Wrote) => {}
                 Ok(Turn::End) | Err(_) => return,
             },
             () = pulse.is_asked() => {
@@ -144,11 +159,14 @@ where
                     let reason = "a large message was not complete within 10 s";
                     return socket.farewell(Some(Fault { code: CloseCode::Policy, reason })).await;
                 }
-                let silent = now.since(heard) >= shared.idle_timeout;
-                let stuck = !writer.pending().is_empty() && now.since(progress.max(heard)) >= shared.idle_timeout;
-                if silent || stuck {
+                let long = |since: Mono| now.since(since) >= shared.idle_timeout;
+                if long(heard) || stuck.is_some_and(long) {
                     dropped();
-                    return;
+                    let reason = match stuck {
+                        Some(_) => "it took nothing of what was sent to it for too long",
+                        None => "it did not answer for too long",
+                    };
+                    return socket.farewell(Some(Fault { code: CloseCode::Policy, reason })).await;
                 }
                 if now.since(heard) >= quiet {
                     reader.rest();
@@ -223,7 +241,7 @@ fn turn<S: AsyncRead + AsyncWrite + Unpin>(
     if wrote { Poll::Ready(Ok(Turn::Wrote)) } else { Poll::Pending }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+impl<S: Carrier> Socket<S> {
     /// Answers every whole message that is here, as far as the answers find room. Breaks with our
     /// reason to close, or with none when the peer has said goodbye.
     fn answer(&mut self, shared: &Arc<Shared>) -> ControlFlow<Option<Fault>> {
@@ -272,8 +290,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// bytes would throw our last answers away.
     async fn farewell(mut self, fault: Option<Fault>) {
         if let Some(Fault { code, reason }) = fault {
+            if code == CloseCode::Policy || code == CloseCode::Again {
+                // It is given up: what it did not take stands between it and the reason.
+                self.writer.cut();
+            }
             self.writer.close(code, reason);
         }
+        // It need not read now to know later.
+        self.io.bound_unsent(None);
         let last_words = async {
             self.io.write_all(self.writer.pending()).await?;
             self.io.shutdown().await?;

@@ -68,6 +68,19 @@ impl Client {
         Client::over(line, request)
     }
 
+    /// Connects with so little room that the kernel takes next to nothing which the test does not read.
+    #[track_caller]
+    pub fn narrow(url: &str) -> Client {
+        let request = url.into_client_request().unwrap();
+        let address: std::net::SocketAddr = request.uri().authority().unwrap().as_str().parse().unwrap();
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let line = Line::Plain(socket.into());
+        line.tcp().set_nodelay(true).unwrap();
+        Client::over(line, request).unwrap_or_else(|e| panic!("cannot connect to {url}: {e}"))
+    }
+
     /// Opens the socket over a connection that is there already.
     pub fn over(line: Line, request: http::Request<()>) -> Result<Client, u16> {
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
@@ -178,6 +191,30 @@ impl Client {
                 Err(_) => return Received::Gone,
             }
         }
+    }
+
+    /// Reads until the server's goodbye, whose code and reason it answers with; what comes before is kept.
+    #[track_caller]
+    pub fn goodbye(&mut self) -> (u16, String) {
+        self.ws.get_ref().tcp().set_read_timeout(Some(PATIENCE)).unwrap();
+        loop {
+            match self.ws.read() {
+                Ok(Message::Text(text)) => {
+                    let value: Value = serde_json::from_str(&text).unwrap();
+                    judge(&value);
+                    self.notifications.push_back(value);
+                }
+                Ok(Message::Close(Some(frame))) => return (frame.code.into(), frame.reason.to_string()),
+                Ok(Message::Close(None)) => panic!("a goodbye without a word"),
+                Ok(_) => {}
+                Err(e) => panic!("the connection ended without a goodbye: {e}"),
+            }
+        }
+    }
+
+    /// Notifications that came in and that nobody asked for yet.
+    pub fn heard(&mut self) -> Vec<Value> {
+        self.notifications.drain(..).collect()
     }
 
     /// The next text message as it is.

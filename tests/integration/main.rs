@@ -37,6 +37,7 @@ mod conformance;
 mod film;
 mod journey;
 mod metrics;
+mod notifications;
 mod tls;
 mod watch;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::hub::Event;
+use super::hub::News;
 use super::topic::{Topic, topics_of};
 use crate::base::CameraId;
 
@@ -25,16 +25,27 @@ pub struct Client {
 #[derive(Default)]
 struct State {
     wanted: Wanted,
-    queue: VecDeque<Arc<Event>>,
-    /// The queue could not hold it all: the present state takes the place of what was in it.
-    lagged: bool,
+    queue: VecDeque<Arc<News>>,
+    /// News from this number on were lost: the present state takes their place.
+    lost_from: Option<u64>,
+    /// It may hear nothing until it logs in again.
+    muted: bool,
+}
+
+impl State {
+    /// Gives up what waits, and whatever comes from `number` on.
+    fn lose(&mut self, number: u64) {
+        let first = self.queue.front().map_or(number, |news| news.number);
+        self.lost_from.get_or_insert(first);
+        self.queue = VecDeque::new();
+    }
 }
 
 /// What to tell a client next.
 pub enum Next {
-    /// This fact.
-    Event(Arc<Event>),
-    /// Everything as it is now.
+    /// This.
+    News(Arc<News>),
+    /// Everything as it is now; see [`Client::caught_up`].
     State,
 }
 
@@ -58,7 +69,7 @@ impl Client {
         state.wanted.retain(|topic, _| !removed.contains(topic));
         if state.wanted.is_empty() {
             state.queue.clear();
-            state.lagged = false;
+            state.lost_from = None;
         }
         removed
     }
@@ -73,54 +84,77 @@ impl Client {
         wants(&self.state().wanted, topics, camera)
     }
 
-    /// Puts an event where the client will find it, if it asked for it.
-    pub fn push(&self, event: &Arc<Event>) {
+    /// Puts news where the client will find them, if it asked for them.
+    pub fn push(&self, news: &Arc<News>) {
         let mut state = self.state();
-        if !wants(&state.wanted, topics_of(event), event.camera()) {
-            return;
-        }
-        if state.lagged {
+        if state.lost_from.is_some() || !wants(&state.wanted, topics_of(&news.event), news.event.camera()) {
             return;
         }
         if state.queue.len() == QUEUE {
-            state.queue = VecDeque::new();
-            state.lagged = true;
+            state.lose(news.number);
             return;
         }
-        state.queue.push_back(event.clone());
+        state.queue.push_back(news.clone());
         drop(state);
         self.bell.notify_one();
     }
 
-    /// Tells it the whole state next, instead of what waits.
-    pub fn lag(&self) {
+    /// Tells it the whole state next, instead of what waits and of whatever has a number from this one on.
+    pub fn lag(&self, number: u64) {
         let mut state = self.state();
         if state.wanted.is_empty() {
             return;
         }
-        state.queue.clear();
-        state.lagged = true;
+        state.lose(number);
         drop(state);
+        self.bell.notify_one();
+    }
+
+    /// Its log-in entitles to nothing any more: it hears nothing until [`Self::unmute`], and then how
+    /// everything is.
+    pub fn mute(&self, number: u64) {
+        let mut state = self.state();
+        state.lose(number);
+        state.muted = true;
+    }
+
+    /// Somebody has logged in again.
+    pub fn unmute(&self) {
+        self.state().muted = false;
         self.bell.notify_one();
     }
 
     /// What comes next, if anything.
     pub fn next(&self) -> Option<Next> {
         let mut state = self.state();
-        if std::mem::take(&mut state.lagged) {
+        if state.muted {
+            return None;
+        }
+        if state.lost_from.is_some() {
             return Some(Next::State);
         }
-        let event = state.queue.pop_front();
+        let mut next = None;
+        while next.is_none() {
+            // What it wants may have changed meanwhile.
+            let news = state.queue.pop_front()?;
+            next = wants(&state.wanted, topics_of(&news.event), news.event.camera()).then_some(news);
+        }
         if state.queue.is_empty() {
             // A burst must not keep its memory for the life of the socket.
             state.queue.shrink_to(8);
         }
-        event.map(Next::Event)
+        next.map(Next::News)
+    }
+
+    /// It is told the whole state now. Answers with the first number that it missed. Only the hub calls
+    /// this, while nothing is published: so nothing is told twice, and nothing old after something new.
+    pub(super) fn caught_up(&self) -> u64 {
+        self.state().lost_from.take().unwrap_or(u64::MAX)
     }
 
     fn has_news(&self) -> bool {
         let state = self.state();
-        state.lagged || !state.queue.is_empty()
+        !state.muted && (state.lost_from.is_some() || !state.queue.is_empty())
     }
 
     /// Waits until there is something to tell.
@@ -145,16 +179,20 @@ fn wants(wanted: &Wanted, topics: &[Topic], camera: Option<CameraId>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
+    use super::super::hub::Event;
     use super::*;
     use crate::notice::Fact;
 
-    fn snapshot(camera: u32, n: usize) -> Arc<Event> {
-        Arc::new(Event::Fact(Fact::SnapshotTaken { camera: CameraId(camera), name: format!("{n}.jpg") }))
+    fn snapshot(camera: u32, number: u64) -> Arc<News> {
+        let fact = Fact::SnapshotTaken { camera: CameraId(camera), name: format!("{number}.jpg") };
+        Arc::new(News { number, event: Event::Fact(fact) })
     }
 
     fn name(next: Option<Next>) -> Option<String> {
         match next? {
-            Next::Event(event) => match &*event {
+            Next::News(news) => match &news.event {
                 Event::Fact(Fact::SnapshotTaken { name, .. }) => Some(name.clone()),
                 _ => None,
             },
@@ -168,7 +206,7 @@ mod tests {
         client.push(&snapshot(0, 0));
         client.subscribe(&[Topic::SnapshotTaken], Some(CameraId(1)));
         for n in 1..6 {
-            client.push(&snapshot(n % 2, n as usize));
+            client.push(&snapshot(n % 2, n.into()));
         }
         let heard: Vec<_> = std::iter::from_fn(|| name(client.next())).collect();
         assert_eq!(heard, ["1.jpg", "3.jpg", "5.jpg"]);
@@ -176,23 +214,43 @@ mod tests {
         client.push(&snapshot(0, 9));
         assert_eq!(name(client.next()).unwrap(), "9.jpg", "a new wish replaces the old one");
         assert_eq!(client.unsubscribe(Some(&[Topic::SystemHealth])), []);
-        assert_eq!(client.unsubscribe(None), [Topic::SnapshotTaken]);
         client.push(&snapshot(0, 10));
+        client.push(&snapshot(1, 11));
+        client.subscribe(&[Topic::SnapshotTaken], Some(CameraId(1)));
+        assert_eq!(name(client.next()).unwrap(), "11.jpg", "what waits is not told against its wish");
+        assert_eq!(client.unsubscribe(None), [Topic::SnapshotTaken]);
+        client.push(&snapshot(0, 12));
         assert!(client.next().is_none());
     }
 
-    #[tokio::test]
-    async fn what_a_queue_cannot_hold_becomes_one_look_at_the_state() {
+    #[test]
+    fn what_a_queue_cannot_hold_becomes_one_look_at_the_state() {
         let client = Client::default();
         client.subscribe(&[Topic::SnapshotTaken], None);
-        for n in 0..3 * QUEUE {
+        for n in 10..10 + 3 * QUEUE as u64 {
             client.push(&snapshot(0, n));
         }
-        client.ready().await;
+        assert!(client.ready().now_or_never().is_some());
         assert_eq!(name(client.next()).unwrap(), "state");
+        assert_eq!(client.caught_up(), 10, "everything since the first that waited is lost");
         assert!(client.next().is_none(), "the lost facts are not told");
+        assert!(client.ready().now_or_never().is_none());
         client.push(&snapshot(0, 7));
-        client.ready().await;
+        assert!(client.ready().now_or_never().is_some());
         assert_eq!(name(client.next()).unwrap(), "7.jpg", "and then it goes on as before");
+    }
+
+    #[test]
+    fn whoever_may_hear_nothing_for_a_while_is_told_the_state_afterwards() {
+        let client = Client::default();
+        client.subscribe(&[Topic::SnapshotTaken], None);
+        client.push(&snapshot(0, 1));
+        client.mute(2);
+        client.push(&snapshot(0, 2));
+        assert!(client.next().is_none() && client.ready().now_or_never().is_none());
+        client.unmute();
+        assert!(client.ready().now_or_never().is_some());
+        assert_eq!(name(client.next()).unwrap(), "state");
+        assert_eq!(client.caught_up(), 1);
     }
 }

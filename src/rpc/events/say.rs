@@ -26,14 +26,14 @@ struct RecordingStatus<'a> {
 /// Writes what waits for the client, as far as `most` bytes to send allow.
 pub fn deliver(client: &Client, hub: &Hub, call: &Call, out: &mut Writer, most: usize) {
     while out.pending().len() < most {
-        let Some(next) = client.next() else { return };
-        // A log-in that has expired entitles to nothing; what would have been told is lost.
+        // A log-in that has expired entitles to nothing; the next one on this socket is told how it is then.
         if !call.is_admitted(Role::Viewer, Mono::now()) {
-            continue;
+            return client.mute(hub.now());
         }
-        match next {
-            Next::Event(event) => say(client, call, &event, out),
-            Next::State => state(client, hub, call, out),
+        match client.next() {
+            None => return,
+            Some(Next::News(news)) => say(client, call, &news.event, out),
+            Some(Next::State) => state(client, hub, call, out),
         }
     }
 }
@@ -46,24 +46,21 @@ pub fn farewell(client: &Client, call: &Call, out: &mut Writer) {
     }
 }
 
-/// Everything that this client asked for, as it is now.
+/// Everything that this client asked for, as it is now. Whoever asked for any change of a camera gets its
+/// row, connected or not.
 fn state(client: &Client, hub: &Hub, call: &Call, out: &mut Writer) {
-    for view in call.services.cameras.list() {
-        if client.wants(&[Topic::CameraStatusChange, Topic::CameraStatusUpdate], Some(view.id))
-            || client.wants(&[Topic::CameraConnected, Topic::CameraDisconnected], Some(view.id))
-        {
-            send(out, "camera_status_update", &CameraRowJson::of_view(call, view));
+    use Topic::*;
+    for news in hub.catch_up(client) {
+        let topics: &[Topic] = match &news.event {
+            Event::Fact(Fact::Camera { .. }) => {
+                &[CameraStatusChange, CameraStatusUpdate, CameraConnected, CameraDisconnected]
+            }
+            Event::Fact(_) => &[RecordingStart, RecordingStop, RecordingError, RecordingStatusUpdate],
+            Event::Health(_) => &[SystemHealth, SystemHealthUpdate],
+        };
+        if client.wants(topics, news.event.camera()) {
+            say(client, call, &news.event, out);
         }
-    }
-    for event in hub.recordings() {
-        let topics = [Topic::RecordingStart, Topic::RecordingStop, Topic::RecordingError];
-        let camera = event.camera();
-        if client.wants(&topics, camera) || client.wants(&[Topic::RecordingStatusUpdate], camera) {
-            say(client, call, &event, out);
-        }
-    }
-    if client.wants(&[Topic::SystemHealth, Topic::SystemHealthUpdate], None) {
-        say(client, call, &Event::Health(Box::new(call.services.health.report())), out);
     }
 }
 

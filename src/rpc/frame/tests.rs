@@ -146,7 +146,45 @@ fn frames_out_have_the_shortest_header() {
     }
 }
 
+#[test]
+fn a_peer_that_is_always_behind_does_not_make_the_buffer_grow() {
+    let mut writer = Writer::default();
+    for n in 0..10_000 {
+        writer.text(|out| out.extend(std::iter::repeat_n(b'x', 900 + n % 7)));
+        let pending = writer.pending().len();
+        writer.wrote(pending.saturating_sub(1500));
+        assert!(writer.bytes.len() < 64 << 10, "{} after {n}", writer.bytes.len());
+    }
+}
+
 proptest! {
+    #[test]
+    fn what_was_not_begun_can_be_taken_back(
+        lengths in proptest::collection::vec(0usize..70_000, 1..6),
+        steps in proptest::collection::vec(1usize..90_000, 0..6),
+    ) {
+        let (mut writer, mut whole, mut ends) = (Writer::default(), Writer::default(), vec![0]);
+        for length in lengths {
+            for writer in [&mut writer, &mut whole] {
+                writer.text(|out| out.extend(std::iter::repeat_n(b'x', length)));
+            }
+            ends.push(whole.pending().len());
+        }
+        let mut sent = 0;
+        for step in steps {
+            let step = step.min(writer.pending().len());
+            writer.wrote(step);
+            sent += step;
+            prop_assert_eq!(writer.pending(), &whole.pending()[sent..]);
+        }
+        writer.cut();
+        let end = *ends.iter().find(|end| **end >= sent).unwrap();
+        prop_assert_eq!(writer.pending(), &whole.pending()[sent..end]);
+        prop_assert_eq!(writer.taken(), sent as u64);
+        writer.close(CloseCode::Policy, "why");
+        prop_assert!(writer.pending().ends_with(b"\x88\x05\x03\xf0why"));
+    }
+
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000), step in 1usize..3000) {
         let _ = feed(&bytes, step);

@@ -122,9 +122,7 @@ fn camera(call: &Call, view: CameraView) -> Camera {
 impl Camera {
     /// As lists show it to this caller.
     pub(in crate::rpc) fn of_view(call: &Call, view: CameraView) -> Self {
-        let (status, name) = (view.status.word(), view.name);
-        let row = CameraRow { status, name, width: view.width, height: view.height, fps: view.fps };
-        Self::of_row(call, view.id, &row)
+        Self::of_row(call, view.id, &view.row())
     }
 
     /// The same, of what a notice says.
