@@ -22,7 +22,7 @@ use crate::pipeline::{self, Parts};
 use crate::preview::Makers;
 use crate::reach::Reach;
 use crate::recording::{Checking, Recordings, RecordingsOptions};
-use crate::reload::Reloader;
+use crate::reload::{Reloader, Rooms};
 use crate::retention::{Policy, Retention, RetentionOptions};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::{Store, StorePlaces};
@@ -197,11 +197,14 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     let reloader = Reloader::new(
         sources,
         settings.clone(),
-        parts.store.clone(),
-        cameras.clone(),
-        recordings.clone(),
-        retention.clone(),
-        parts.reach.clone(),
+        Rooms {
+            store: parts.store.clone(),
+            cameras: cameras.clone(),
+            recordings: recordings.clone(),
+            retention: retention.clone(),
+            reach: parts.reach.clone(),
+            tls: tls.clone(),
+        },
     );
     let external = External::start(
         &parts.reach,
@@ -242,6 +245,13 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     diag::serve(&data.run(), mediamtx.clone(), health, data.disk(), &background);
     let endpoints = EndpointsFile::new(server, pages, &mediamtx.endpoints(), tls.as_ref());
     endpoints.write(&data.run())?;
+    if let Some(tls) = tls {
+        let kept = endpoints.clone().keep(tls, data.run());
+        let stop = background.stop().clone();
+        background.spawn("endpoints", async move {
+            let _ = stop.run_until_cancelled(kept).await;
+        });
+    }
     let stop = background.stop().clone();
     let (heart, disk, damaged) = (parts.store.clone(), data.disk().clone(), parts.store.damaged());
     background.spawn("systemd watchdog", async move {

@@ -1,7 +1,7 @@
 //! `run/endpoints.json`: where this box really listens, ports of 0 resolved.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::mediamtx;
 use crate::tls::{Fingerprint, Tls};
 
 /// The addresses, as a program on the box itself would use them.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct EndpointsFile {
     ws: String,
     http: String,
@@ -24,7 +24,7 @@ pub struct EndpointsFile {
     secure: Option<Secure>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Secure {
     wss: String,
     https: String,
@@ -64,6 +64,20 @@ impl EndpointsFile {
         let text = serde_json::to_string(self).map_err(Error::internal)?;
         publish(&run_dir.join("endpoints.json"), text.as_bytes(), 0o644)
             .map_err(|e| Error::dependency("storage", "endpoints.json cannot be written").caused_by(e))
+    }
+
+    /// Writes it again whenever the certificate is another one.
+    pub async fn keep(mut self, tls: Tls, run_dir: PathBuf) {
+        let mut changes = tls.follow();
+        while changes.changed().await.is_ok() {
+            let fingerprint = changes.borrow_and_update().fingerprint();
+            if let Some(secure) = &mut self.secure {
+                secure.fingerprint = fingerprint;
+            }
+            if let Err(error) = self.write(&run_dir) {
+                tracing::warn!("{}", error.chain());
+            }
+        }
     }
 
     /// The tail of the ready line.

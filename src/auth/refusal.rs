@@ -14,9 +14,8 @@ pub fn no_login(links: &str) -> Error {
 
 /// Without TLS, from another machine, on a box that has it.
 pub fn tls_needed() -> Error {
-    Error::new(ErrorKind::AuthFailed, "This box takes log-ins over TLS only")
-        .with("reason", "tls_required")
-        .with("suggestion", "connect to wss:// instead of ws://, or set server.allow_plain = true on the box")
+    let suggestion = "connect to wss:// instead of ws://, or set server.allow_plain = true on the box";
+    refused("tls_required", suggestion).with("details", "this box takes log-ins over TLS only")
 }
 
 /// A link that opens nothing.

@@ -43,10 +43,12 @@ pub(super) async fn change(folder: &Path, rtsps: SocketAddr, pem: &Secret, wante
         }
         let written = Mono::now();
         while Mono::now().since(written) < AGAIN {
-            if shown(address).await.is_ok_and(|shown| shown == wanted) {
+            let shown = shown(address).await;
+            if shown.as_ref().is_ok_and(|shown| *shown == wanted) {
                 tracing::info!(fingerprint = %wanted, "RTSPS shows the new certificate");
                 return;
             }
+            tracing::debug!(?shown, "RTSPS does not show the new certificate yet");
             tokio::time::sleep(LOOK).await;
         }
     }

@@ -6,6 +6,7 @@
 //! left as it was. Costs nothing until asked.
 
 mod added;
+mod certificate;
 mod plan;
 mod retention;
 
@@ -23,6 +24,7 @@ use crate::reach::Reach;
 use crate::recording::Recordings;
 use crate::retention::{Policy, Retention};
 use crate::store::Store;
+use crate::tls::Tls;
 
 pub use plan::{Plan, Refusal, plan};
 
@@ -39,8 +41,25 @@ struct Inner {
     recordings: Recordings,
     retention: Retention,
     reach: Reach,
+    tls: Option<Tls>,
     /// What holds for streams on the network.
     discovery: watch::Sender<Discovery>,
+}
+
+/// Whom a reload tells.
+pub struct Rooms {
+    /// Where settings made over the API are.
+    pub store: Store,
+    /// Cameras come and go.
+    pub cameras: Cameras,
+    /// What is recorded is not interrupted.
+    pub recordings: Recordings,
+    /// What goes by itself.
+    pub retention: Retention,
+    /// Which hosts may be connected to.
+    pub reach: Reach,
+    /// The certificate, where TLS is on.
+    pub tls: Option<Tls>,
 }
 
 /// What a reload has done.
@@ -73,18 +92,11 @@ impl Inner {
 
 impl Reloader {
     /// `running` are the settings that the box was started with, read from `sources`.
-    pub fn new(
-        sources: Sources,
-        running: Settings,
-        store: Store,
-        cameras: Cameras,
-        recordings: Recordings,
-        retention: Retention,
-        reach: Reach,
-    ) -> Self {
+    pub fn new(sources: Sources, running: Settings, rooms: Rooms) -> Self {
+        let Rooms { store, cameras, recordings, retention, reach, tls } = rooms;
         let discovery = watch::Sender::new(running.discovery.clone());
         let running = Mutex::new(running);
-        let inner = Inner { sources, running, store, cameras, recordings, retention, reach, discovery };
+        let inner = Inner { sources, running, store, cameras, recordings, retention, reach, tls, discovery };
         Self(Arc::new(inner))
     }
 
@@ -95,8 +107,10 @@ impl Reloader {
 
     /// Reads everything again and does what follows from it.
     ///
-    /// Fails with `InvalidState` (data: `mistakes`) when the configuration is wrong, and when a camera
-    /// that is being recorded would be interrupted and `force` is not given; nothing has changed then.
+    /// The certificate's files are read again too; connections that are open keep the one they have.
+    ///
+    /// Fails with `InvalidState` (data: `mistakes`) when the configuration or the certificate is wrong, and
+    /// when a camera that is being recorded would be interrupted and `force` is not given; nothing has changed then.
     pub async fn reload(&self, force: bool) -> Result<Report> {
         let inner = &*self.0;
         let mut running = inner.running.lock().await;
@@ -114,8 +128,13 @@ impl Reloader {
         let plan = plan(&now, &wanted, &known, &recording, force).map_err(|r| hurts(&r))?;
 
         let live = |path: &String| config::keys().iter().any(|key| key.live && key.path() == *path);
-        let (settings, needs_restart): (Vec<_>, Vec<_>) = running.differing(&new).into_iter().partition(live);
+        let pair = certificate::read(inner.tls.as_ref(), &running.server, &new.server).await?;
+        let (mut settings, needs_restart): (Vec<_>, Vec<_>) =
+            running.differing(&new).into_iter().partition(live);
         log::change(&new)?;
+        if certificate::put(inner.tls.as_ref(), pair) && !settings.iter().any(|s| s == certificate::SETTING) {
+            settings.push(certificate::SETTING.to_owned());
+        }
         // Before cameras start that were not allowed before.
         inner.reach.allow(&new.discovery.allowed_hosts);
         for id in plan.removed.iter().filter(|id| recording.contains(id)) {
@@ -159,7 +178,11 @@ fn tell(report: &Report) {
 /// Every mistake, with the file's name but not where it lies: this may leave the box.
 fn refused(mistakes: &Mistakes) -> Error {
     tracing::error!("the configuration is not read again, the old settings stay:\n{mistakes}");
-    let list: Vec<serde_json::Value> = mistakes.iter().map(|m| m.without_folder().into()).collect();
+    stays(mistakes.iter().map(|m| m.without_folder()).collect())
+}
+
+fn stays(mistakes: Vec<String>) -> Error {
+    let list: Vec<serde_json::Value> = mistakes.into_iter().map(Into::into).collect();
     let count = list.len();
     let s = if count == 1 { "" } else { "s" };
     let what = format!("the configuration has {count} mistake{s}; the old settings stay");

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -56,12 +57,14 @@ fn config() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     let make = || {
         let provider = Arc::new(ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider.clone())
+        let mut config = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .expect("the provider has suites of both versions")
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(ByFingerprint(provider)))
             .with_no_client_auth();
+        // A session taken up again tells the certificate that it began with, not the one of now.
+        config.resumption = Resumption::disabled();
         Arc::new(config)
     };
     CONFIG.get_or_init(make).clone()

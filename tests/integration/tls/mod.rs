@@ -1,6 +1,8 @@
 //! TLS on the box's own port, beside plain text.
 
 mod first_byte;
+mod plain;
+mod reload;
 
 use crate::common::tls::{self, Line};
 use crate::common::{Setup, TestBox, wait_for};
