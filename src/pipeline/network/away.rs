@@ -22,6 +22,8 @@ pub enum Away {
     Failing,
     /// Nothing vouches for who it says it is (`rtsps`).
     Untrusted,
+    /// It shows another certificate than it did.
+    OtherCertificate,
     /// It sends to another address, which is not followed.
     Moved,
     /// Its host may not be connected to.
@@ -33,7 +35,7 @@ pub enum Away {
 impl Away {
     /// Every reason once, for tests.
     #[cfg(test)]
-    pub const ALL: [Away; 11] = [
+    pub const ALL: [Away; 12] = [
         Away::Untried,
         Away::Unreachable,
         Away::Ended,
@@ -42,6 +44,7 @@ impl Away {
         Away::NoStream,
         Away::Failing,
         Away::Untrusted,
+        Away::OtherCertificate,
         Away::Moved,
         Away::HostRefused,
         Away::ServerDown,
@@ -75,6 +78,7 @@ impl Away {
             | Away::NoStream
             | Away::Failing
             | Away::Untrusted
+            | Away::OtherCertificate
             | Away::Moved
             | Away::HostRefused
             | Away::ServerDown => CameraStatus::Error,
@@ -96,6 +100,9 @@ impl Away {
             Away::Untrusted => {
                 "the camera's certificate is not one that this box trusts for its address; use rtsp:// or another certificate"
             }
+            Away::OtherCertificate => {
+                "the camera shows another certificate than at first; if it was renewed, remove the stream and add it again"
+            }
             Away::Moved => {
                 "the camera sends elsewhere, which is not followed; add the address where it really is"
             }
@@ -109,7 +116,7 @@ impl Away {
         match self {
             Away::Unreachable | Away::Ended => Some(GapCause::CameraDisconnected),
             Away::Silent | Away::NoStream | Away::Failing | Away::Moved => Some(GapCause::CameraSilent),
-            Away::LoginRefused | Away::Untrusted => Some(GapCause::CameraRefused),
+            Away::LoginRefused | Away::Untrusted | Away::OtherCertificate => Some(GapCause::CameraRefused),
             Away::HostRefused => Some(GapCause::CameraDisconnected),
             Away::Untried | Away::ServerDown => None,
         }
