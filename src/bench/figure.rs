@@ -14,6 +14,8 @@ pub enum Unit {
     Ms,
     /// MiB; less is better.
     MiB,
+    /// KiB; less is better.
+    KiB,
     /// Calls a second of processor time; more is better.
     CallsPerCpuSecond,
     /// A second; more is better.
@@ -31,6 +33,7 @@ impl Unit {
             Unit::Ms if value < 100.0 => format!("{value:.1} ms"),
             Unit::Ms => format!("{value:.0} ms"),
             Unit::MiB => format!("{value:.1} MiB"),
+            Unit::KiB => format!("{value:.1} KiB"),
             Unit::CallsPerCpuSecond => format!("{value:.0}/s"),
             Unit::PerSecond => format!("{value:.1}/s"),
             Unit::Percent => format!("{value:.1} %"),
@@ -42,6 +45,7 @@ impl Unit {
         match self {
             Unit::Ms => "ms",
             Unit::MiB => "MiB",
+            Unit::KiB => "KiB",
             Unit::CallsPerCpuSecond => "calls per CPU second",
             Unit::PerSecond => "per second",
             Unit::Percent => "percent of one processor",

@@ -162,7 +162,7 @@ async fn follow(subject: &Subject) -> Result<(Duration, Vec<f64>)> {
     Ok((subject.running_for().unwrap_or_default(), pings))
 }
 
-async fn page(health: &Host) -> Result<String> {
+pub(super) async fn page(health: &Host) -> Result<String> {
     let broken = |e: std::io::Error| failed("the health page cannot be read").caused_by(e);
     let mut stream = connect(health).await?;
     let request = format!("GET /health/ready HTTP/1.1\r\nHost: {health}\r\nConnection: close\r\n\r\n");
@@ -172,7 +172,9 @@ async fn page(health: &Host) -> Result<String> {
     Ok(answer)
 }
 
-async fn blocking<T: Send + 'static>(job: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    job: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(job).await.map_err(Error::internal)?;
     done.map_err(|e| failed("the archive cannot be made").with("detail", e.to_string()))
 }

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 pub use args::{CtlArgs, CtlCommand};
 pub use failure::describe;
 pub use host::{Host, Local, token_for};
-pub use link::{Link, connect};
+pub use link::{Link, Note, connect, read};
 pub use table::render;
 
 use crate::base::{Error, Result};
