@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::host::Host;
 use crate::base::units::parse_duration;
+use crate::tls::Fingerprint;
 
 /// Talk to a camera box over the network.
 #[derive(Args, Clone, Debug)]
@@ -14,6 +15,9 @@ pub struct CtlArgs {
     /// The box [default: this machine]
     #[arg(long, global = true, value_name = "HOST[:PORT]")]
     pub host: Option<Host>,
+    /// SHA-256 of the certificate that the box has to show, as its ready line has it; remembered from then on
+    #[arg(long, global = true, value_name = "AB:CD:…")]
+    pub fingerprint: Option<Fingerprint>,
     /// File that holds a log-in token (made on the box by `fieldcam token`); FIELDCAM_TOKEN works too
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,

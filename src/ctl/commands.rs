@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::args::{CtlArgs, CtlCommand};
-use super::host::{Local, token_for};
+use super::host::{Host, Local, token_for};
 use super::link::{Link, read};
 use super::record;
 use super::reply::{CameraList, FileList, ServerInfo, Snapshot, Status, StreamUrl};
@@ -18,6 +18,7 @@ use crate::base::{CameraId, Error, ErrorKind, Result};
 /// Runs a command.
 pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result<()> {
     let (host, token) = token_for(args.host.as_ref(), args.token_file.as_deref(), local)?;
+    let host = args.fingerprint.into_iter().fold(host, Host::with_fingerprint);
     let mut link = Link::open(&host).await?;
     link.log_in(token).await?;
     let (link, json) = (&mut link, args.json);
@@ -226,6 +227,9 @@ async fn status(link: &mut Link, json: bool) -> Result<()> {
     }
     let server: ServerInfo = read(&server)?;
     screen::line(&format!("{} {} on {} ({})", server.name, server.version, link.host(), server.architecture));
+    if let Some(fingerprint) = &server.tls_fingerprint {
+        screen::line(&format!("certificate {fingerprint}"));
+    }
     match health.map(|raw| read::<Status>(&raw)).transpose()? {
         Some(health) => {
             screen::line(&format!("{}, up {}", health.status, show_time(health.uptime.max(0.0) as u64)));

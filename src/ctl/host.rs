@@ -6,21 +6,57 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::base::{Error, ErrorKind, Result, Secret};
+use crate::tls::Fingerprint;
 
 /// The port a box listens on unless it was configured otherwise.
 const DEFAULT_PORT: u16 = 8002;
 
-/// A box's address: name or IP address, and port.
+/// A box's address: name or IP address, and port; and what is wanted of the way there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     name: String,
     port: Option<u16>,
+    scheme: Scheme,
+    fingerprint: Option<Fingerprint>,
+}
+
+/// Whether TLS is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Where the box does.
+    Auto,
+    /// No.
+    Plain,
+    /// Yes, or nothing is said.
+    Tls,
 }
 
 impl Host {
     /// This machine, on a port.
     pub fn local(port: Option<u16>) -> Host {
-        Host { name: "127.0.0.1".into(), port }
+        Host { name: "127.0.0.1".into(), port, scheme: Scheme::Auto, fingerprint: None }
+    }
+
+    /// With the certificate that the box has to show.
+    pub fn with_fingerprint(mut self, fingerprint: Fingerprint) -> Host {
+        self.fingerprint = Some(fingerprint);
+        self.speaking(Scheme::Tls)
+    }
+
+    /// The same, as it is known to speak.
+    pub(super) fn speaking(mut self, scheme: Scheme) -> Host {
+        self.scheme = scheme;
+        self
+    }
+
+    /// Whether TLS is spoken. What stays on this machine needs none, and a box takes it without.
+    pub(super) fn scheme(&self) -> Scheme {
+        if self.scheme == Scheme::Auto && self.is_loopback() { Scheme::Plain } else { self.scheme }
+    }
+
+    /// The certificate that it has to show.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
     }
 
     /// The port.
@@ -54,10 +90,18 @@ impl fmt::Display for Host {
 impl FromStr for Host {
     type Err = String;
 
-    /// `box`, `box:8002`, `192.0.2.1`, `[2001:db8::1]:8002`, `2001:db8::1`, or the box's `http://` URL.
+    /// `box`, `box:8002`, `192.0.2.1`, `[2001:db8::1]:8002`, `2001:db8::1`, or the box's `http://` or
+    /// `https://` URL.
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let complaint = || format!("{text:?} is not a host; write HOST or HOST:PORT");
-        let rest = ["http://", "ws://"].iter().find_map(|s| text.strip_prefix(s)).unwrap_or(text);
+        let schemes = [
+            ("http://", Scheme::Plain),
+            ("ws://", Scheme::Plain),
+            ("https://", Scheme::Tls),
+            ("wss://", Scheme::Tls),
+        ];
+        let found = schemes.iter().find_map(|(s, scheme)| Some((text.strip_prefix(s)?, *scheme)));
+        let (rest, scheme) = found.unwrap_or((text, Scheme::Auto));
         let rest = rest.split('/').next().unwrap_or_default();
         let (name, port) = if let Some(inner) = rest.strip_prefix('[') {
             let (name, after) = inner.split_once(']').ok_or_else(complaint)?;
@@ -76,7 +120,7 @@ impl FromStr for Host {
             Some(p) => Some(p.parse::<u16>().ok().filter(|p| *p != 0).ok_or_else(complaint)?),
             None => None,
         };
-        Ok(Host { name: name.to_owned(), port })
+        Ok(Host { name: name.to_owned(), port, scheme, fingerprint: None })
     }
 }
 
@@ -138,12 +182,29 @@ mod tests {
             ("2001:db8::1", "[2001:db8::1]:8002"),
             ("[2001:db8::1]:99", "[2001:db8::1]:99"),
             ("http://box:8002/", "box:8002"),
+            ("https://box", "box:8002"),
+            ("wss://[::1]:7/ws", "[::1]:7"),
         ] {
             assert_eq!(text.parse::<Host>().unwrap().to_string(), shown);
         }
         for bad in ["", ":80", "box:", "box:0", "box:99999", "a b", "[::1", "[box]", "user@box", "box:1:2"] {
             assert!(bad.parse::<Host>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn tls_is_as_the_url_says_and_this_machine_needs_none() {
+        for (text, scheme) in [
+            ("box", Scheme::Auto),
+            ("http://box", Scheme::Plain),
+            ("wss://box", Scheme::Tls),
+            ("localhost", Scheme::Plain),
+            ("127.0.0.1:9", Scheme::Plain),
+            ("https://localhost", Scheme::Tls),
+        ] {
+            assert_eq!(text.parse::<Host>().unwrap().scheme(), scheme, "{text}");
+        }
+        assert_eq!(Host::local(None).with_fingerprint(Fingerprint::of(b"a")).scheme(), Scheme::Tls);
     }
 
     #[test]

@@ -13,11 +13,12 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use super::dial::{Wire, dial};
 use super::failure;
 use super::host::Host;
 use crate::base::{Error, ErrorKind, Result, Secret};
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// A camera that has to be started first may take several seconds for its first picture.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
@@ -34,7 +35,7 @@ pub async fn connect(host: &Host) -> Result<TcpStream> {
 
 /// A connection; logged in after [`Link::log_in`].
 pub struct Link {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Wire>,
     host: Host,
     token: Option<Secret>,
     session: Option<Value>,
@@ -74,7 +75,8 @@ struct Refusal {
 impl Link {
     /// Connects, not logged in.
     pub async fn open(host: &Host) -> Result<Link> {
-        let stream = connect(host).await?;
+        let (stream, host) = dial(host).await?;
+        let host = &host;
         let hello = timeout(CONNECT_LIMIT, client_async(format!("ws://{host}/ws"), stream)).await;
         let hello = hello.map_err(|_| failure::cut_off(host, "no answer to the WebSocket handshake"))?;
         let (socket, _) = hello.map_err(|e| match e {

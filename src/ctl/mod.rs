@@ -7,9 +7,11 @@
 
 mod args;
 mod commands;
+mod dial;
 mod download;
 mod failure;
 mod host;
+mod known;
 mod link;
 mod progress;
 mod range;
@@ -60,5 +62,6 @@ pub async fn log_in(
     let (host, token) = token_for(host, token_file, local)?;
     let mut link = Link::open(&host).await?;
     link.log_in(token).await?;
+    let host = link.host().clone();
     Ok((link, host))
 }

@@ -87,6 +87,8 @@ pub struct ServerInfo {
     pub version: String,
     #[serde(default)]
     pub architecture: String,
+    /// Our addition, with TLS on.
+    pub tls_fingerprint: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -11,9 +11,9 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
+use super::dial::dial;
 use super::failure;
 use super::host::Host;
-use super::link::connect;
 use crate::base::{Error, Result};
 
 /// How long the box may take for its answer's head, or say nothing within a body.
@@ -27,7 +27,7 @@ pub async fn get<T>(
     take: impl AsyncFnOnce(Response<Incoming>) -> Result<T>,
 ) -> Result<T> {
     let broken = |e: hyper::Error| failure::cut_off(host, &e.to_string());
-    let stream = connect(host).await?;
+    let (stream, _) = dial(host).await?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let mut request = Request::get(path).header(HOST, host.to_string());
     for (name, value) in headers {

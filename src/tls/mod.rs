@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-pub use client::{Shown, greet, shown_by};
+pub use client::{Shown, greet, is_other_talk, shown_by};
 pub use fingerprint::Fingerprint;
 pub use pair::Pair;
 

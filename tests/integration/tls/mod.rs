@@ -1,5 +1,6 @@
 //! TLS on the box's own port, beside plain text.
 
+mod ctl;
 mod first_byte;
 mod plain;
 mod reload;
