@@ -11,10 +11,10 @@
 //! | `log` | where the log goes, and what never reaches it |
 //! | `notice` | facts that clients may hear |
 //! | `supervise` | tasks in phases, child processes, systemd |
+//! | `reach` | which hosts the API may have the box connect to, and the way there |
 //! | `disk` | the data disk: whether it is there, the right one, and takes what is written |
 //! | `store` | the SQLite connection, schema, queries |
 //! | `tls` | the certificate of the box, its fingerprint |
-//! | `reach` | which hosts the API may have the box connect to, and the way there |
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
 //! | `camera` | which cameras there are, each with its lasting number |
 //! | `capture` | frames from a camera into the process |
@@ -36,6 +36,7 @@
 //! | `ctl` | the laptop's tool |
 //! | `bench` | this build beside the required figures |
 //! | `app` | subcommands, composition, signals |
+//! | `fuzz` | what a fuzzer is let loose on; not in a shipped binary |
 
 pub mod app;
 pub mod auth;
@@ -51,6 +52,8 @@ pub mod durable;
 pub mod encoder;
 pub mod external;
 pub mod footage;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod health;
 pub mod http;
 pub mod live;

@@ -14,6 +14,8 @@ mod api_key;
 mod attempts;
 mod audit;
 mod bucket;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod hs256;
 mod key_ring;
 mod keys;

@@ -9,6 +9,8 @@ mod answer;
 mod ask;
 mod family;
 mod found;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod onvif;
 mod search;
 mod soap;

@@ -1,7 +1,7 @@
 //! `GET /files/…`: who asks, for what, and which part of it.
 
 mod content;
-mod wanted;
+pub(super) mod wanted;
 
 use std::io;
 

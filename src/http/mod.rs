@@ -13,6 +13,8 @@ mod files;
 mod followers;
 mod frame_query;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod handshake;
 mod health_pages;
 mod hosts;

@@ -9,6 +9,8 @@
 
 mod answer;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod hls;
 mod login;
 mod page;

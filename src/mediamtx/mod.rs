@@ -16,6 +16,8 @@ mod certificate;
 mod doors;
 mod file;
 mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod handle;
 mod launch;
 mod limits;

@@ -61,7 +61,7 @@ impl Bell {
     }
 }
 
-fn name_in(datagram: &[u8]) -> Option<String> {
+pub(super) fn name_in(datagram: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(datagram).ok()?;
     check_name(name).ok()?;
     Some(name.to_owned())

@@ -192,7 +192,6 @@ impl NetworkActor {
                     let away = match self.relay.as_ref().and_then(Relay::take_fault) {
                         Some(Fault::Moved) => Away::Moved,
                         Some(Fault::Unreachable) => Away::Unreachable,
-                        Some(Fault::OtherCertificate) => Away::OtherCertificate,
                         None => Away::from_failure(&why),
                     };
                     self.take(Event::Failed(away)).await;
@@ -284,7 +283,6 @@ impl NetworkActor {
                 tracing::info!(camera = %id, "the network camera is live");
                 self.problem = None;
                 self.live_since_us = Some(self.parts.clock.wall_us());
-                self.keep_certificate().await;
                 if !self.machine.strips_sound() {
                     self.read_keyframes().await;
                 }

@@ -10,6 +10,8 @@
 mod cache;
 mod camera;
 mod counters;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod jpeg;
 mod makers;
 mod requant;

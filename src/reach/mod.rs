@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use url::Url;
 
 use crate::base::{Error, Result};
-use crate::config::HostEntry;
+use crate::config::{HostEntry, RtspUrl};
 
 pub use address::{Host, read_host};
 use names::Names;
@@ -94,6 +94,13 @@ impl Reach {
         let mut judged = found.into_iter().map(judge).collect::<Result<Vec<_>>>()?;
         judged.sort_by_key(SocketAddr::is_ipv6);
         Ok(judged)
+    }
+
+    /// `url` with the address in place of the host, judged now.
+    pub async fn address_of(&self, url: &RtspUrl) -> Result<Url> {
+        let found = self.resolve(url.host(), url.port()).await?;
+        let first = found.first().ok_or_else(|| Error::internal("no address was left"))?;
+        with_host(url.expose(), first.ip()).ok_or_else(|| Error::internal("an address that no URL takes"))
     }
 }
 

@@ -1,15 +1,13 @@
 //! The way to one added camera: a port on the loopback that MediaMTX is given in place of the camera's.
 //!
-//! Each connection goes to the address that is judged for it then, and no redirect passes. What is encrypted
-//! (`rtsps`) is deciphered here: cameras sign their certificates themselves, so the first one that is seen is
-//! the only one that is taken from then on. Costs a task for each connection (one, but while it is replaced)
-//! and 16 KiB.
+//! Each connection goes to the address that is judged for it then, and no redirect passes. Costs a task for
+//! each connection (one, but while it is replaced) and 16 KiB.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use url::Url;
@@ -19,7 +17,6 @@ use super::{Reach, with_host};
 use crate::base::{Error, Result};
 use crate::config::RtspUrl;
 use crate::supervise::Group;
-use crate::tls::{Fingerprint, greet};
 
 /// Shorter than MediaMTX waits for an answer (10 s).
 const CONNECT: Duration = Duration::from_secs(4);
@@ -33,25 +30,12 @@ pub enum Fault {
     Moved,
     /// The camera did not take a connection.
     Unreachable,
-    /// The camera shows another certificate than it did.
-    OtherCertificate,
 }
 
 /// The port. It is there as long as the group.
 pub struct Relay {
     port: u16,
     fault: Noted,
-    trust: Trust,
-}
-
-/// The certificate that is taken; the first one that is seen, while there is none.
-#[derive(Clone, Default)]
-struct Trust(Arc<Mutex<Option<Fingerprint>>>);
-
-impl Trust {
-    fn takes(&self, shown: Fingerprint) -> bool {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(shown) == shown
-    }
 }
 
 /// The last fault that nobody asked for yet.
@@ -69,45 +53,30 @@ impl Noted {
 }
 
 impl Relay {
-    /// Opens the way to `url`'s host; `name` is the camera's, for the log, and `trusted` the certificate that
-    /// it showed before.
+    /// Opens the way to `url`'s host; `name` is the camera's, for the log.
     ///
     /// Fails with `Internal` when there is no port left.
-    pub async fn start(
-        reach: Reach,
-        url: &RtspUrl,
-        name: &str,
-        trusted: Option<Fingerprint>,
-        group: &Group,
-    ) -> Result<Self> {
+    pub async fn start(reach: Reach, url: &RtspUrl, name: &str, group: &Group) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::internal)?;
         let port = listener.local_addr().map_err(Error::internal)?.port();
         let fault = Noted::default();
-        let trust = Trust(Arc::new(Mutex::new(trusted)));
         let way = Way {
             reach,
             host: url.host().to_owned(),
             port: url.port(),
             name: name.to_owned(),
             fault: fault.clone(),
-            trust: (url.expose().scheme() == "rtsps").then(|| trust.clone()),
         };
         group.spawn(format!("way to {name}"), serve(listener, Arc::new(way), group.clone()));
-        Ok(Self { port, fault, trust })
+        Ok(Self { port, fault })
     }
 
     /// `url` by this way.
     pub fn url(&self, url: &RtspUrl) -> Result<Url> {
         let by = with_host(url.expose(), Ipv4Addr::LOCALHOST.into());
         let mut by = by.ok_or_else(|| Error::internal("a URL that takes no host"))?;
-        by.set_scheme("rtsp").map_err(|()| Error::internal("a URL that takes no scheme"))?;
         by.set_port(Some(self.port)).map_err(|()| Error::internal("a URL that takes no port"))?;
         Ok(by)
-    }
-
-    /// The certificate that the camera showed, when it is encrypted and has shown one.
-    pub fn trusted(&self) -> Option<Fingerprint> {
-        *self.trust.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What went wrong on the way since this was asked last.
@@ -123,8 +92,6 @@ struct Way {
     port: u16,
     name: String,
     fault: Noted,
-    /// Where it is encrypted.
-    trust: Option<Trust>,
 }
 
 async fn serve(listener: TcpListener, way: Arc<Way>, group: Group) {
@@ -166,23 +133,7 @@ impl Way {
         };
         // Requests are small and waited for.
         let _ = (near.set_nodelay(true), far.set_nodelay(true));
-        let verdict = match &self.trust {
-            None => pass(near, far).await,
-            Some(trust) => {
-                let greeted = tokio::time::timeout(CONNECT, greet(far, self.host.trim_matches(['[', ']'])));
-                let Ok(Ok((far, shown))) = greeted.await else {
-                    tracing::warn!(camera = self.name, "it does not speak TLS");
-                    return;
-                };
-                if !trust.takes(shown.fingerprint) {
-                    self.fault.put(Fault::OtherCertificate);
-                    tracing::warn!(camera = self.name, "it shows another certificate than at first");
-                    return;
-                }
-                pass(near, far).await
-            }
-        };
-        match verdict {
+        match pass(near, far).await {
             Verdict::Pass => {}
             Verdict::Moved => {
                 self.fault.put(Fault::Moved);
@@ -194,9 +145,9 @@ impl Way {
 }
 
 /// Carries bytes both ways; what ended it, [`Verdict::Pass`] when one side did.
-async fn pass(mut near: TcpStream, far: impl AsyncRead + AsyncWrite) -> Verdict {
+async fn pass(mut near: TcpStream, mut far: TcpStream) -> Verdict {
     let (mut near_read, mut near_write) = near.split();
-    let (mut far_read, mut far_write) = tokio::io::split(far);
+    let (mut far_read, mut far_write) = far.split();
     let up = async {
         let _ = tokio::io::copy(&mut near_read, &mut far_write).await;
         Verdict::Pass
@@ -246,7 +197,7 @@ mod tests {
         let allowed: Vec<HostEntry> = allowed.iter().map(|e| e.parse().unwrap()).collect();
         let reach = Reach::new(&allowed);
         let Ok(SourceSpec::Rtsp(url)) = url.parse() else { unreachable!() };
-        let relay = Relay::start(reach.clone(), &url, "camera0", None, group).await.unwrap();
+        let relay = Relay::start(reach.clone(), &url, "camera0", group).await.unwrap();
         assert_eq!(relay.url(&url).unwrap().as_str(), format!("rtsp://127.0.0.1:{}/live", relay.port));
         (reach, relay)
     }
@@ -283,54 +234,6 @@ mod tests {
         assert_eq!(ask(&relay).await, fine);
         reach.allow(&[]);
         assert_eq!(ask(&relay).await, "");
-        phases.shutdown(Duration::from_secs(10)).await;
-    }
-
-    /// Ends TLS with a certificate made just now.
-    fn acceptor() -> tokio_rustls::TlsAcceptor {
-        let made = rcgen::generate_simple_self_signed(["camera".to_owned()]).unwrap();
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let config =
-            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![made.cert.der().clone()], key.into())
-                .unwrap();
-        Arc::new(config).into()
-    }
-
-    #[tokio::test]
-    async fn an_encrypted_camera_is_the_one_it_was_at_first() {
-        let mut phases = Phases::default();
-        let group = phases.add("test");
-        let camera = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("rtsps://127.0.0.1:{}/live", camera.local_addr().unwrap().port());
-        let Ok(SourceSpec::Rtsp(url)) = url.parse() else { unreachable!() };
-        let reach = Reach::new(&["127.0.0.1".parse().unwrap()]);
-        let relay = Relay::start(reach, &url, "camera0", None, &group).await.unwrap();
-        assert_eq!(relay.url(&url).unwrap().scheme(), "rtsp");
-
-        let (one, other) = (acceptor(), acceptor());
-        let serve = async {
-            for acceptor in [&one, &one, &other] {
-                let (socket, _) = camera.accept().await.unwrap();
-                let Ok(mut socket) = acceptor.accept(socket).await else { continue };
-                let mut bytes = [0; 512];
-                if let Ok(1..) = socket.read(&mut bytes).await {
-                    socket.write_all(b"RTSP/1.0 200 OK\r\n\r\n").await.unwrap();
-                }
-            }
-        };
-        let asking = async {
-            assert_eq!(relay.trusted(), None);
-            assert_eq!(ask(&relay).await, "RTSP/1.0 200 OK\r\n\r\n");
-            let first = relay.trusted().unwrap();
-            assert_eq!(ask(&relay).await, "RTSP/1.0 200 OK\r\n\r\n");
-            assert_eq!((ask(&relay).await.as_str(), relay.take_fault()), ("", Some(Fault::OtherCertificate)));
-            assert_eq!(relay.trusted(), Some(first));
-        };
-        tokio::join!(serve, asking);
         phases.shutdown(Duration::from_secs(10)).await;
     }
 }

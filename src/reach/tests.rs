@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn reach(allowed: &[&str]) -> Reach {
+    Reach::new(&allowed.iter().map(|e| e.parse().unwrap()).collect::<Vec<_>>())
+}
+
 fn policy(allowed: &[&str]) -> Policy {
     let entries: Vec<HostEntry> = allowed.iter().map(|e| e.parse().unwrap()).collect();
     Policy::new(entries.into(), vec!["10.0.0.9".parse().unwrap(), "fd00::9".parse().unwrap()])
@@ -163,7 +167,7 @@ async fn the_way_to_a_camera_does_not_lead_where_its_name_turned() {
     };
     let mut phases = crate::supervise::Phases::default();
     let group = phases.add("test");
-    let relay = Relay::start(reach, &url, "camera0", None, &group).await.unwrap();
+    let relay = Relay::start(reach, &url, "camera0", &group).await.unwrap();
     let near = relay.url(&url).unwrap().socket_addrs(|| None).unwrap()[0];
 
     let mut first = tokio::net::TcpStream::connect(near).await.unwrap();
@@ -187,6 +191,24 @@ fn the_box_knows_itself() {
     for other in ["192.0.2.7", "2001:db8::7"] {
         assert!(!is_own(other.parse().unwrap()), "{other}");
     }
+}
+
+#[tokio::test]
+async fn a_url_is_handed_on_with_its_address() {
+    let url = |text: &str| match text.parse().unwrap() {
+        crate::config::SourceSpec::Rtsp(url) => url,
+        other => panic!("{other}"),
+    };
+    let handed = |text: &'static str| async move {
+        reach(&["127.0.0.0/8"]).address_of(&url(text)).await.map(|url| url.to_string()).ok()
+    };
+    assert_eq!(
+        handed("rtsp://u:p%40w@127.2:8554/a?b=c").await.unwrap(),
+        "rtsp://u:p%40w@127.0.0.2:8554/a?b=c"
+    );
+    assert_eq!(handed("rtsps://0x7f000003/").await.unwrap(), "rtsps://127.0.0.3/");
+    assert_eq!(handed("rtsp://[::ffff:127.0.0.1]/x").await.unwrap(), "rtsp://127.0.0.1/x");
+    assert_eq!(handed("rtsp://192.0.2.7/").await, None);
 }
 
 proptest! {

@@ -22,6 +22,8 @@ mod disk;
 mod ending;
 mod files;
 mod folder;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod guard;
 mod hold;
 mod lease;

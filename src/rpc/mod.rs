@@ -13,6 +13,8 @@ mod document;
 mod envelope;
 mod events;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod methods;
 mod params;
 mod pulse;

@@ -27,8 +27,8 @@ pub(super) struct Method {
     pub(super) run: Run,
     /// What the audit log is told of its calls.
     pub(super) audited: Option<Audited>,
-    /// Its parameters alone, for the comparison with the API document.
-    #[cfg(test)]
+    /// Its parameters alone, for the comparison with the API document and for the fuzzer.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) reads: fn(&Fields<'_>) -> Result<()>,
 }
 
@@ -39,7 +39,7 @@ impl Method {
             role,
             run,
             audited: Audited::of(name),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             reads: |fields| P::read(fields).map(drop),
         }
     }

@@ -1,6 +1,6 @@
 //! Network streams that were added over the API.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::Store;
 use super::connection::rows;
@@ -51,28 +51,6 @@ impl Store {
         .await
     }
 
-    /// The only certificate that an encrypted stream may show, as text; none before it showed its first.
-    pub async fn external_fingerprint(&self, identity: &str) -> Result<Option<String>> {
-        let identity = identity.to_owned();
-        self.read(move |c| {
-            let sql = "SELECT fingerprint FROM external_streams WHERE identity = ?1";
-            Ok(c.query_row(sql, [&identity], |r| r.get(0)).optional()?.flatten())
-        })
-        .await
-    }
-
-    /// Keeps the first certificate of an encrypted stream; a later one changes nothing.
-    pub async fn set_external_fingerprint(&self, identity: &str, fingerprint: String) -> Result<()> {
-        let identity = identity.to_owned();
-        self.call(move |c| {
-            let sql =
-                "UPDATE external_streams SET fingerprint = ?2 WHERE identity = ?1 AND fingerprint IS NULL";
-            c.execute(sql, params![identity, fingerprint])?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Gives a stream up; answers whether it was there.
     pub async fn remove_external_stream(&self, identity: &str) -> Result<bool> {
         let identity = identity.to_owned();
@@ -101,12 +79,6 @@ mod tests {
             store.add_external_stream(row(n)).await.unwrap();
         }
         store.add_external_stream(ExternalRow { name: "New".into(), ..row(1) }).await.unwrap();
-        let (first, other) = ("rtsp://gate:554/1", "rtsp://gate:554/2");
-        for fingerprint in ["AA", "BB"] {
-            store.set_external_fingerprint(first, fingerprint.to_owned()).await.unwrap();
-        }
-        assert_eq!(store.external_fingerprint(first).await.unwrap().as_deref(), Some("AA"));
-        assert_eq!(store.external_fingerprint(other).await.unwrap(), None);
         assert!(store.remove_external_stream("rtsp://gate:554/0").await.unwrap());
         assert!(!store.remove_external_stream("rtsp://gate:554/0").await.unwrap());
         drop(store);

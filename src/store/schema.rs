@@ -146,10 +146,6 @@ CREATE TABLE audit (
     result  TEXT NOT NULL
 );
 ",
-    "
--- SHA-256 of the certificate that an encrypted stream showed first; the only one that is taken
-ALTER TABLE external_streams ADD COLUMN fingerprint TEXT;
-",
 ];
 
 /// The version that this program works with.

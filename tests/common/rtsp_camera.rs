@@ -40,8 +40,6 @@ pub struct RtspCamera {
     dir: tempfile::TempDir,
     kind: Kind,
     port: u16,
-    /// Encrypted, with a certificate that it signed itself.
-    rtsps: u16,
     api: u16,
     /// Nobody needs a password; further paths, as MediaMTX's file has them.
     open: Option<String>,
@@ -71,9 +69,8 @@ impl RtspCamera {
     #[track_caller]
     fn begin(kind: Kind, open: Option<String>) -> RtspCamera {
         let dir = tempfile::Builder::new().prefix("rtsp-camera-").tempdir().unwrap();
-        let (port, rtsps, api) = (free_port(), free_port(), free_port());
-        let mut camera = RtspCamera { dir, kind, port, rtsps, api, open, server: None, publisher: None };
-        camera.renew_certificate();
+        let (port, api) = (free_port(), free_port());
+        let mut camera = RtspCamera { dir, kind, port, api, open, server: None, publisher: None };
         std::fs::write(camera.file("mediamtx.yml"), camera.config()).unwrap();
         camera.start_server();
         camera.start_publisher();
@@ -85,9 +82,7 @@ impl RtspCamera {
     }
 
     fn config(&self) -> String {
-        let (port, rtsps, api) = (self.port, self.rtsps, self.api);
-        let (key, certificate) = (self.file("key.pem"), self.file("certificate.pem"));
-        let (key, certificate) = (key.display(), certificate.display());
+        let (port, api) = (self.port, self.api);
         let (reader, paths) = if let Some(more) = &self.open {
             let drone = format!("subject: {{source: 'rtsp://127.0.0.1:{port}/live', sourceOnDemand: yes}}");
             ("any".to_owned(), format!("live: {{}}, {drone}, {more}"))
@@ -101,8 +96,6 @@ impl RtspCamera {
              - {{user: {reader}, permissions: [{{action: read}}]}}\n\
              api: yes\napiAddress: 127.0.0.1:{api}\n\
              rtspAddress: 0.0.0.0:{port}\nrtspTransports: [tcp]\n\
-             rtspEncryption: optional\nrtspsAddress: 0.0.0.0:{rtsps}\n\
-             rtspServerKey: {key}\nrtspServerCert: {certificate}\n\
              hls: no\nwebrtc: no\nrtmp: no\nsrt: no\nmoq: no\n\
              paths: {{{paths}}}\n"
         )
@@ -116,18 +109,6 @@ impl RtspCamera {
     /// Its URL without one.
     pub fn open_url(&self) -> String {
         format!("rtsp://{}/live", self.address())
-    }
-
-    /// The encrypted one without a password.
-    pub fn encrypted_url(&self) -> String {
-        format!("rtsps://127.0.0.2:{}/live", self.rtsps)
-    }
-
-    /// Another certificate, shown from its next start on.
-    pub fn renew_certificate(&self) {
-        let made = rcgen::generate_simple_self_signed(["camera".to_owned()]).unwrap();
-        std::fs::write(self.file("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        std::fs::write(self.file("certificate.pem"), made.cert.pem()).unwrap();
     }
 
     /// Where the box reaches it.

@@ -193,37 +193,6 @@ fn a_redirect_is_not_followed_wherever_it_leads() {
 }
 
 #[test]
-fn an_encrypted_stream_is_taken_with_the_certificate_that_it_showed_first() {
-    let _turn = turn::take();
-    let mut camera = RtspCamera::start_open(H264);
-    let mut testbox = setup(&["127.0.0.2".to_owned()]).start();
-    let mut client = testbox.login("operator");
-    let url = camera.encrypted_url();
-    client.ok("add_external_stream", json!({ "stream_url": url, "stream_name": "Yard" }));
-    connected(&mut client);
-    let reply = client.ok("get_stream_url", json!({ "device": "camera0" }));
-    let run = squares::read(reply["stream_url"].as_str().unwrap(), 15);
-    assert!(squares::holes(&run).is_empty(), "{run:?}");
-
-    // Whoever takes its place while the box is off is not it.
-    assert!(testbox.stop().success());
-    camera.renew_certificate();
-    camera.kill_server();
-    camera.start_server();
-    camera.start_publisher();
-    testbox.start_again();
-    let mut client = testbox.login("operator");
-    wait_for("it says that the certificate is another one", || {
-        let row = client.ok("get_camera_status", json!({ "device": "camera0" }));
-        row["problem"].as_str().is_some_and(|p| p.contains("another certificate")).then_some(())
-    });
-    assert_eq!(camera.readers(), 0);
-    client.ok("remove_external_stream", json!({ "stream_url": url }));
-    client.ok("add_external_stream", json!({ "stream_url": url, "stream_name": "Yard" }));
-    connected(&mut client);
-}
-
-#[test]
 fn the_box_searches_by_itself_once_an_interval_is_set_and_keeps_it() {
     let _turn = turn::take();
     let camera = RtspCamera::start_open(H264);

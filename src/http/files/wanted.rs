@@ -6,7 +6,7 @@ use crate::base::{Error, RecordingName, Result};
 use crate::footage::Cut;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(in crate::http) enum Wanted {
     /// A recording as one film, or a part of it.
     Film(RecordingName, Cut),
     /// One of a recording's files.
@@ -17,7 +17,7 @@ pub(super) enum Wanted {
 }
 
 /// Takes a path apart. Names hold no character that a URL would have to escape.
-pub(super) fn wanted(path: &str, query: &str) -> Result<Wanted> {
+pub(in crate::http) fn wanted(path: &str, query: &str) -> Result<Wanted> {
     let nothing = || Error::not_found("File", "").with("suggestion", "use the download_url of an answer");
     let rest = path.strip_prefix("/files/").ok_or_else(nothing)?;
     let (kind, file) = rest.split_once('/').ok_or_else(nothing)?;

@@ -22,8 +22,6 @@ pub enum Away {
     Failing,
     /// Nothing vouches for who it says it is (`rtsps`).
     Untrusted,
-    /// It shows another certificate than it did.
-    OtherCertificate,
     /// It sends to another address, which is not followed.
     Moved,
     /// Its host may not be connected to.
@@ -35,7 +33,7 @@ pub enum Away {
 impl Away {
     /// Every reason once, for tests.
     #[cfg(test)]
-    pub const ALL: [Away; 12] = [
+    pub const ALL: [Away; 11] = [
         Away::Untried,
         Away::Unreachable,
         Away::Ended,
@@ -44,7 +42,6 @@ impl Away {
         Away::NoStream,
         Away::Failing,
         Away::Untrusted,
-        Away::OtherCertificate,
         Away::Moved,
         Away::HostRefused,
         Away::ServerDown,
@@ -78,7 +75,6 @@ impl Away {
             | Away::NoStream
             | Away::Failing
             | Away::Untrusted
-            | Away::OtherCertificate
             | Away::Moved
             | Away::HostRefused
             | Away::ServerDown => CameraStatus::Error,
@@ -100,9 +96,6 @@ impl Away {
             Away::Untrusted => {
                 "the camera's certificate is not one that this box trusts for its address; use rtsp:// or another certificate"
             }
-            Away::OtherCertificate => {
-                "the camera shows another certificate than at first; if it was renewed, remove the stream and add it again"
-            }
             Away::Moved => {
                 "the camera sends elsewhere, which is not followed; add the address where it really is"
             }
@@ -116,7 +109,7 @@ impl Away {
         match self {
             Away::Unreachable | Away::Ended => Some(GapCause::CameraDisconnected),
             Away::Silent | Away::NoStream | Away::Failing | Away::Moved => Some(GapCause::CameraSilent),
-            Away::LoginRefused | Away::Untrusted | Away::OtherCertificate => Some(GapCause::CameraRefused),
+            Away::LoginRefused | Away::Untrusted => Some(GapCause::CameraRefused),
             Away::HostRefused => Some(GapCause::CameraDisconnected),
             Away::Untried | Away::ServerDown => None,
         }

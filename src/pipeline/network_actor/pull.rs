@@ -57,32 +57,24 @@ impl NetworkActor {
         Ok(())
     }
 
-    /// Where MediaMTX is to find an added camera: our own way there. It never asks a name server itself,
-    /// whose second answer might be another, and gets no redirect to follow.
+    /// Where MediaMTX is to find an added camera. It never asks a name server itself, whose second answer
+    /// might be another, and gets no redirect to follow: over RTSP it is given our own way there. What is
+    /// encrypted cannot be looked into; there it gets the address that was judged.
     async fn judged_url(&mut self) -> Result<Secret> {
-        // The way judges it again; here a refusal is told with its reason.
-        self.parts.reach.resolve(self.url.host(), self.url.port()).await?;
+        let direct = self.parts.reach.address_of(&self.url).await?;
+        if direct.scheme() != "rtsp" {
+            return Ok(Secret::new(direct.as_str()));
+        }
         let relay = match self.relay.take() {
             Some(relay) => relay,
             None => {
-                let known = self.parts.store.external_fingerprint(&self.def.identity).await?;
-                let known = known.and_then(|text| text.parse().ok());
                 let name = self.def.id.to_string();
-                Relay::start(self.parts.reach.clone(), &self.url, &name, known, &self.parts.group).await?
+                Relay::start(self.parts.reach.clone(), &self.url, &name, &self.parts.group).await?
             }
         };
         let url = relay.url(&self.url);
         self.relay = Some(relay);
         Ok(Secret::new(url?.as_str()))
-    }
-
-    /// Keeps the certificate of an encrypted camera that was reached.
-    pub(super) async fn keep_certificate(&self) {
-        let Some(shown) = self.relay.as_ref().and_then(Relay::trusted) else { return };
-        let kept = self.parts.store.set_external_fingerprint(&self.def.identity, shown.to_string()).await;
-        if let Err(error) = kept {
-            tracing::warn!(camera = %self.def.id, "its certificate was not kept: {}", error.chain());
-        }
     }
 
     /// Leaves the camera alone; its path stays and holds readers back.
