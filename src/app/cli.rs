@@ -200,25 +200,19 @@ fn print_token(arg: &ConfigArg, role: Role, user: &str, ttl: Duration) -> ExitCo
 }
 
 fn keys(arg: &ConfigArg, work: key::KeyCommand) -> ExitCode {
-    let loaded = match load(arg) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
-    with_runtime(async {
-        say(&key::run(&loaded.settings, work).await?);
-        Ok(())
-    })
+    match load(arg) {
+        Ok(loaded) => with_runtime(async { key::run(&loaded.settings, work).await.map(|text| say(&text)) }),
+        Err(code) => code,
+    }
 }
 
 fn change_secret(arg: &ConfigArg, work: secret::SecretCommand) -> ExitCode {
-    let loaded = match load(arg) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
-    with_runtime(async {
-        say(&secret::run(&loaded.settings, work).await?);
-        Ok(())
-    })
+    match load(arg) {
+        Ok(loaded) => {
+            with_runtime(async { secret::run(&loaded.settings, work).await.map(|text| say(&text)) })
+        }
+        Err(code) => code,
+    }
 }
 
 fn collect(arg: &ConfigArg, output: Option<PathBuf>) -> ExitCode {

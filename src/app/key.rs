@@ -1,5 +1,4 @@
-//! API keys on the box itself: whoever may read the data directory needs no log-in. A running box is asked
-//! to do it, so that it takes effect there at once; otherwise the database is changed here.
+//! `fieldcam key`: API keys, made and withdrawn on the box itself.
 
 use std::time::Duration;
 
@@ -7,19 +6,15 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::auth::{ApiKey, Auth, Deed, Role};
+use crate::auth::{ApiKey, Role};
 use crate::base::clock::iso8601;
-use crate::base::{Clock, Error, Result, units};
+use crate::base::{Error, Result, units};
 use crate::config::Settings;
-use crate::ctl::{Host, Link, render};
+use crate::ctl::{Link, render};
 use crate::rpc::{KeyJson, NewKeyJson};
-use crate::store::{Store, StorePlaces};
 
-use super::data_dir::DataDir;
-use super::token;
+use super::on_box::{OnBox, Stopped};
 
-/// One command.
-const TTL: Duration = Duration::from_secs(60);
 /// The most that list_api_keys answers with, which is all that there may be.
 const ALL: u32 = 1000;
 
@@ -58,45 +53,12 @@ pub enum KeyCommand {
     },
 }
 
-impl KeyCommand {
-    /// What the audit log is told of it, in the words of the API.
-    fn deed(&self) -> (Option<&'static str>, Option<String>) {
-        match self {
-            KeyCommand::List => (None, None),
-            KeyCommand::Create { name, .. } => (Some("create_api_key"), Some(name.clone())),
-            KeyCommand::Rotate { id, .. } => (Some("rotate_api_key"), Some(id.clone())),
-            KeyCommand::Revoke { id } => (Some("revoke_api_key"), Some(id.clone())),
-        }
-    }
-}
-
 /// Does it; answers with what to print.
 pub async fn run(settings: &Settings, work: KeyCommand) -> Result<String> {
-    if let Some(mut link) = running_box(settings).await? {
-        return over(&mut link, work).await;
+    match OnBox::find(settings).await? {
+        OnBox::Running(mut link) => over(&mut link, work).await,
+        OnBox::Stopped(the_box) => alone(&the_box, work).await,
     }
-    let data = DataDir::open(&settings.storage.data_dir)?;
-    let (store, _) = Store::open_at(StorePlaces::below(data.root()))?;
-    let auth = Auth::open(&data.secrets(), settings.auth.jwt_secret.as_ref(), Clock::new(), 0)?;
-    auth.keep_keys_in(store).await?;
-    let (action, target) = work.deed();
-    let done = alone(&auth, work).await;
-    if let Some(action) = action {
-        let failed = done.as_ref().err().map(Error::kind);
-        auth.audit(Deed { user: Some("local".into()), address: None, action, target, failed });
-        // What was done is told all the same: a key is shown this once.
-        let _ = auth.write_audit().await;
-    }
-    done
-}
-
-/// The box of this data directory, logged in to, when it runs.
-pub(super) async fn running_box(settings: &Settings) -> Result<Option<Link>> {
-    let token = token::mint(settings, Role::Admin, "local", TTL)?;
-    let host = Host::local(Some(token::port(settings)));
-    let Ok(mut link) = Link::open(&host).await else { return Ok(None) };
-    link.log_in(token).await?;
-    Ok(Some(link))
 }
 
 /// By the running box.
@@ -124,22 +86,26 @@ async fn over(link: &mut Link, work: KeyCommand) -> Result<String> {
 }
 
 /// Without one.
-async fn alone(auth: &Auth, work: KeyCommand) -> Result<String> {
+async fn alone(the_box: &Stopped, work: KeyCommand) -> Result<String> {
+    let auth = &the_box.auth;
     match work {
         KeyCommand::List => {
             let rows = auth.api_keys().into_iter().map(|key| answer(KeyJson::from(key)));
             Ok(table(rows.collect::<Result<Vec<_>>>()?.iter()))
         }
         KeyCommand::Create { role, name, expires } => {
-            let new = auth.create_api_key(role, &name, expires).await?;
+            let new = auth.create_api_key(role, &name, expires).await;
+            let new = the_box.tell("create_api_key", Some(name), new).await?;
             Ok(created(&answer(NewKeyJson::from(new))?, None))
         }
         KeyCommand::Rotate { id, overlap, expires } => {
-            let (new, until_us) = auth.rotate_api_key(checked(&id)?, overlap, expires).await?;
+            let new = auth.rotate_api_key(checked(&id)?, overlap, expires).await;
+            let (new, until_us) = the_box.tell("rotate_api_key", Some(id.clone()), new).await?;
             Ok(created(&answer(NewKeyJson::from(new))?, Some((id, iso8601(until_us)))))
         }
         KeyCommand::Revoke { id } => {
-            auth.revoke_api_key(checked(&id)?).await?;
+            let done = auth.revoke_api_key(checked(&id)?).await;
+            the_box.tell("revoke_api_key", Some(id.clone()), done).await?;
             Ok(revoked(&id))
         }
     }

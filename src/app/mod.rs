@@ -11,6 +11,7 @@ mod data_dir;
 mod disk_care;
 mod endpoints;
 mod key;
+mod on_box;
 mod secret;
 mod secure;
 mod token;

@@ -72,6 +72,8 @@ pub fn open(url: &str) -> TcpStream {
     let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
     let mut stream = TcpStream::connect(host).unwrap_or_else(|e| panic!("{host}: {e}"));
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Left to itself the kernel may take tens of MB that nobody reads.
+    socket2::SockRef::from(&stream).set_recv_buffer_size(64 << 10).unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
     let mut first = [0; 12];
     stream.read_exact(&mut first).unwrap();

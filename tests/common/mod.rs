@@ -23,6 +23,7 @@ pub mod process;
 pub mod recording;
 pub mod rpc;
 pub mod rtsp_camera;
+pub mod secrets;
 pub mod setup;
 pub mod spawn;
 pub mod squares;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::process::{self, Process};
 use super::rpc::Client;
+use super::secrets;
 use super::setup::Setup;
 use super::spawn::{Lines, collect, spawn};
 use super::turn::{self, Turn};
@@ -56,7 +57,8 @@ struct Run {
     ready_after: Duration,
 }
 
-/// A running box. Dropping it kills the daemon and fails the test when one of its children lives on.
+/// A running box. Dropping it kills the daemon and fails the test when one of its children lives on, or
+/// when it said a secret.
 pub struct TestBox {
     setup: Setup,
     dir: TempDir,
@@ -254,6 +256,7 @@ impl TestBox {
     #[track_caller]
     fn wait_end(&mut self) -> ExitStatus {
         let children = self.children();
+        let log = self.log();
         let mut run = self.run.take().expect("the box is running");
         let status = wait_for("the daemon ends", || run.child.try_wait().unwrap());
         let text = self.data.to_string_lossy().into_owned();
@@ -261,6 +264,7 @@ impl TestBox {
             let others = process::naming(&self.data).into_iter().filter(|p| p.command.contains("mediamtx"));
             (!children.iter().any(Process::alive) && others.count() == 0).then_some(())
         });
+        secrets::assert_none(&log, &self.data, &self.setup.env);
         status
     }
 

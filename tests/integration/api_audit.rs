@@ -59,9 +59,11 @@ fn deeds_log_ins_and_refusals_are_told_and_no_secret() {
     // What was done while the box was off is told too, and what was told before is still there.
     assert!(testbox.stop().success());
     assert!(testbox.fieldcam(&["key", "revoke", id]).status.success());
+    assert!(testbox.fieldcam(&["secret", "rotate"]).status.success());
     testbox.start_again();
     let later = told(&testbox);
     assert_told(&later, ["revoke_api_key", "local", id, "ok"]);
+    assert_told(&later, ["rotate_secret", "local", "-", "ok"]);
     assert_told(&later, ["take_snapshot", &hall_user, "camera0", "ok"]);
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::rtsp_camera::{H264, PASSWORD, RtspCamera};
 use crate::common::squares::{self, Squares};
-use crate::common::{ffmpeg, footage, loopdisk, wait_for};
+use crate::common::{ffmpeg, footage, loopdisk, secrets, wait_for};
 
 const WIDTH: usize = 320;
 const HEIGHT: usize = 180;
@@ -153,4 +153,28 @@ fn the_network_camera_sends_squares_refuses_strangers_and_can_be_cut_off() {
         }
         Err(why) => eprintln!("left out: {why}"),
     }
+}
+
+#[test]
+fn secrets_are_found_in_a_log_and_nothing_else_is() {
+    for (line, what) in [
+        ("token eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoiYSJ9.abc", "a token"),
+        ("by fk_0a1b2c3d4e_00112233445566778899", "an API key"),
+        ("GET /files/recordings/x.mp4?exp=9&login=AQ&sig=AbCdEfGh-_12", "a signed link"),
+        ("pulls rtsp://user:hidden@192.0.2.1/x", "a password in an address"),
+    ] {
+        assert_eq!(secrets::found(line), Some(what), "{line}");
+    }
+    for line in
+        ["rtsp://user:***@192.0.2.1:554/x", "key fk_0a1b2c3d4e", "sig=***", "eyJ", "http://[::1]:80/a@b:c"]
+    {
+        assert_eq!(secrets::found(line), None, "{line}");
+    }
+    let data = tempfile::tempdir().unwrap();
+    std::fs::create_dir(data.path().join("secrets")).unwrap();
+    let secret = "0123456789abcdef0123456789abcdef";
+    std::fs::write(data.path().join("secrets/jwt.former"), format!("17 {secret}\n")).unwrap();
+    let says =
+        |line: &str| std::panic::catch_unwind(|| secrets::assert_none(line, data.path(), &[])).is_err();
+    assert!(says(&format!("a\nkey {secret}!")) && !says("a\n17"));
 }
