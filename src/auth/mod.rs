@@ -70,7 +70,8 @@ pub struct Auth(Arc<Inner>);
 struct Inner {
     secrets: Secrets,
     clock: Clock,
-    buckets: Buckets,
+    buckets: Buckets<String>,
+    strangers: Buckets<IpAddr>,
     attempts: Attempts,
     ring: KeyRing,
     audit: Audit,
@@ -89,7 +90,8 @@ impl Auth {
         Ok(Self(Arc::new(Inner {
             secrets: Secrets::open(secrets_dir, configured, clock.wall_us())?,
             clock,
-            buckets: Buckets::new(calls_per_minute),
+            buckets: Buckets::new("user", calls_per_minute),
+            strangers: Buckets::new("address before log-in", calls_per_minute),
             attempts: Attempts::default(),
             ring: KeyRing::new(secrets_dir),
             audit: Audit::default(),
@@ -208,7 +210,13 @@ impl Auth {
 
     /// Counts one call of `login`'s user; refuses when there were too many.
     pub fn admit(&self, login: &Login) -> Result<()> {
-        self.0.buckets.admit(&login.user, Mono::now())
+        self.0.buckets.admit(login.user.as_str(), Mono::now())
+    }
+
+    /// Counts one message from `address` on a socket that is not logged in; refuses when there were too
+    /// many. As many as a user's calls: whoever shares an address with others can still log in.
+    pub fn admit_stranger(&self, address: IpAddr) -> Result<()> {
+        self.0.strangers.admit(&address.to_canonical(), Mono::now())
     }
 }
 

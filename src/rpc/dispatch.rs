@@ -29,10 +29,16 @@ pub(super) enum Outcome {
 
 /// Reads a message and answers it, or says what has to be waited for.
 pub(super) fn text(table: &Table, session: &mut Session, message: &[u8], out: &mut Writer) -> Outcome {
-    let request = match envelope::parse(message) {
-        Ok(request) => request,
-        Err(Bad { id, error }) => {
+    let request = match (envelope::parse(message), admit_stranger(session)) {
+        (Ok(request), Ok(())) => request,
+        (Err(Bad { id, error }), Ok(())) | (Err(Bad { id, .. }), Err(error)) => {
             out.text(|out| reply::error(out, id, "", &error));
+            return Outcome::Done;
+        }
+        (Ok(request), Err(error)) => {
+            if let Some(id) = request.id {
+                out.text(|out| reply::error(out, id, &request.method, &error));
+            }
             return Outcome::Done;
         }
     };
@@ -60,6 +66,15 @@ pub(super) fn text(table: &Table, session: &mut Session, message: &[u8], out: &m
             }
         }
     }
+}
+
+/// Counts a message of a socket that is not logged in against its address; the box itself may send any number.
+fn admit_stranger(session: &Session) -> Result<()> {
+    let reached = &session.call.reached;
+    if session.is_known() || reached.near {
+        return Ok(());
+    }
+    session.call.services.auth.admit_stranger(reached.peer)
 }
 
 /// Answers what is not text.

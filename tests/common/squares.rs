@@ -28,6 +28,18 @@ pub fn read(source: &str, limit: usize) -> Vec<Squares> {
 
 /// As [`read`]; `Err` says why a source could not be read or which picture cannot be made out.
 pub fn try_read(source: &str, limit: usize) -> Result<Vec<Squares>, String> {
+    pictures(source, limit)?.into_iter().collect()
+}
+
+/// As [`read`] for a whole file, without the pictures that cannot be made out: behind a hole those up to
+/// the next keyframe are drawn over a picture that is gone.
+#[track_caller]
+pub fn legible(source: &str) -> Vec<Squares> {
+    let all = pictures(source, 0).unwrap_or_else(|e| panic!("{source}: {e}"));
+    all.into_iter().filter_map(Result::ok).collect()
+}
+
+fn pictures(source: &str, limit: usize) -> Result<Vec<Result<Squares, String>>, String> {
     let probed = ffmpeg::try_probe(source)?;
     let video = probed["streams"].as_array().and_then(|s| s.iter().find(|s| s["codec_type"] == "video"));
     let width = video.and_then(|v| v["width"].as_u64()).ok_or("no video stream")? as usize;
@@ -73,7 +85,7 @@ pub fn try_read(source: &str, limit: usize) -> Result<Vec<Squares>, String> {
         let (frame, time_ms) = code.map_err(|e| format!("picture {n}: {e}: {words}"))?;
         Ok(Squares { frame, time_ms, pts })
     });
-    shown.collect()
+    Ok(shown.collect())
 }
 
 /// Frame number and time of one gray picture of the two top rows.

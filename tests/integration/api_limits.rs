@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use crate::common::bystander::Bystander;
 use crate::common::rpc::{Received, outcome};
+use crate::common::tls::Line;
 use crate::common::{Client, PATIENCE, Setup, TestBox, http, process, wait_for};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const MIB: usize = 1 << 20;
 
@@ -45,6 +47,40 @@ fn calls_beyond_the_rate_are_refused_per_user_and_pings_are_not_counted() {
         client.assert_alive();
     }
     wait_for("a call is free again", || client.call("get_streams", Value::Null).ok());
+}
+
+#[test]
+fn strangers_of_one_address_share_a_rate_and_the_box_itself_has_none() {
+    let testbox = Setup::new().env("AUTH__RATE_LIMIT_PER_MINUTE", "60").start();
+    let url = testbox.endpoints().url("ws").to_owned();
+    let Some(line) = Line::from_elsewhere(&testbox.endpoints().address("ws")) else {
+        eprintln!("this machine has no address but loopback: nothing can come from elsewhere");
+        return;
+    };
+    let mut stranger = Client::over(line, url.into_client_request().unwrap()).unwrap();
+    let begun = Instant::now();
+    let mut answered = 0;
+    let error = loop {
+        match stranger.call("ping", Value::Null) {
+            Ok(_) => answered += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.code, -32040, "{error}");
+    let most = 61 + begun.elapsed().as_secs();
+    assert!((60..=most).contains(&answered), "{answered} were answered, {most} may be");
+    stranger.send("no JSON");
+    let refused = outcome(stranger.reply()).unwrap_err();
+    assert_eq!(refused.code, -32040, "what is no request counts as well: {refused}");
+    // Nobody else has to wait, and whoever logs in is counted as a user from then on.
+    for _ in 0..200 {
+        testbox.connect().ok("ping", Value::Null);
+    }
+    let token = testbox.token("viewer");
+    wait_for("a log-in is taken", || stranger.call("authenticate", json!({ "auth_token": token })).ok());
+    for _ in 0..20 {
+        stranger.ok("ping", Value::Null);
+    }
 }
 
 #[test]
