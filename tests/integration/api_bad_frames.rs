@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::bystander::{Bystander, start};
 use crate::common::rpc::{Received, outcome};
-use crate::common::{Client, PATIENCE, http};
+use crate::common::{Client, PATIENCE, http, process};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -80,6 +80,33 @@ fn a_message_of_16_mib_is_answered_and_a_larger_one_closes_with_1009() {
     let length = (16 * MIB as u64 + 1).to_be_bytes();
     client.send_bytes(&[&[0x81, 0xff][..], &length, &[0; 4]].concat()).unwrap();
     assert_eq!(client.receive(PATIENCE), Received::Closed(Some(1009)));
+    bystander.noticed_nothing();
+}
+
+#[test]
+fn a_message_of_a_gibibyte_costs_the_box_no_more_than_the_limit() {
+    let testbox = start();
+    let mut bystander = Bystander::new(&testbox);
+    let before = process::rss_kib(testbox.pid());
+    // Announced as a whole: refused before any of it is there.
+    let mut client = testbox.connect();
+    client.send_bytes(&[&[0x81, 0xff][..], &(1u64 << 30).to_be_bytes(), &[0; 4]].concat()).unwrap();
+    assert_eq!(client.receive(PATIENCE), Received::Closed(Some(1009)));
+    // In pieces of a MiB that never say how many more will come.
+    let mut client = testbox.connect();
+    let piece =
+        |opcode: u8| [&[opcode, 0xff][..], &(MIB as u64).to_be_bytes(), &[0; 4], &vec![b'x'; MIB]].concat();
+    let (first, more) = (piece(0x01), piece(0x00));
+    // What comes after the verdict is thrown away for a while, so that the close frame can be read.
+    for n in 0..1024 {
+        if client.send_bytes(if n == 0 { &first } else { &more }).is_err() {
+            break;
+        }
+    }
+    let end = client.receive(PATIENCE);
+    assert!(matches!(end, Received::Closed(Some(1009)) | Received::Gone), "{end:?}");
+    let grown = process::rss_kib(testbox.pid()).saturating_sub(before) / 1024;
+    assert!(grown < 64, "{grown} MiB for a message of which 16 MiB are allowed");
     bystander.noticed_nothing();
 }
 

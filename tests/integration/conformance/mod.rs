@@ -5,6 +5,7 @@
 mod cases;
 mod coverage;
 mod notifications;
+mod paths;
 mod roles;
 
 use std::collections::BTreeMap;
