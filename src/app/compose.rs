@@ -141,6 +141,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         notices: notices.clone(),
         clock: clock.clone(),
         sync_interval: settings.recording.sync_interval,
+        segment_duration: settings.recording.segment_duration,
         warn_percent: settings.storage.warn_percent,
         refuse_percent: settings.storage.refuse_percent,
     })?;

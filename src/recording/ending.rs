@@ -20,6 +20,9 @@ use crate::store::RecordingRow;
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// Without an open file one may still come: a first part that was not written yet.
 const FILE_LIMIT: Duration = Duration::from_millis(300);
+/// After a change of files the next one is written with its first part, at the latest when the recorder
+/// closes: milliseconds, on a machine in trouble more.
+const NEXT_FILE_LIMIT: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(4);
 
 impl Session {
@@ -96,10 +99,15 @@ impl Session {
             self.look_now().await;
             let open = self.files.as_ref().is_some_and(Files::has_open);
             had_open |= open || closed(&self.facts) > before;
-            if had_open && !open {
-                return;
-            }
-            let limit = if open { CLOSE_LIMIT } else { FILE_LIMIT };
+            // A file as long as files get may have been closed for the next one.
+            let full = self.shared.options.segment_duration.as_micros();
+            let last = self.facts.segments.last().filter(|s| u128::from(s.duration_us) >= full);
+            let limit = match last {
+                _ if open => CLOSE_LIMIT,
+                Some(_) if had_open => NEXT_FILE_LIMIT,
+                _ if had_open => return,
+                _ => FILE_LIMIT,
+            };
             if Mono::now().since(started) >= limit || !recorder.running() {
                 break;
             }
@@ -252,3 +260,6 @@ fn has_footage(file: &Path) -> bool {
     let read = File::open(file).and_then(|file| scan.advance(&file, |_| {}));
     read.is_err() || scan.fragments() > 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,8 @@ pub struct RecordingsOptions {
     pub clock: Clock,
     /// How often open files are made durable; zero = never.
     pub sync_interval: Duration,
+    /// The recorder begins a new file at the first keyframe after this time.
+    pub segment_duration: Duration,
     /// Disk use at which a warning is sent.
     pub warn_percent: f64,
     /// Disk use at which new recordings are refused.

@@ -22,6 +22,7 @@ async fn open(data: &Path) -> Recordings {
         notices: Notices::new(),
         clock: Clock::new(),
         sync_interval: Duration::ZERO,
+        segment_duration: Duration::from_secs(900),
         warn_percent: 101.0,
         refuse_percent: 101.0,
     })

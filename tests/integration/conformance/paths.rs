@@ -16,7 +16,11 @@ const BAIT: &str = "bait-4711-kept-from-everybody";
 fn files_below(folder: &Path, found: &mut BTreeSet<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
-        if path.is_dir() { files_below(&path, found) } else { drop(found.insert(path)) }
+        if path.is_dir() {
+            files_below(&path, found)
+        } else {
+            let _ = found.insert(path);
+        }
     }
 }
 

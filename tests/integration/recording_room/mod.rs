@@ -59,6 +59,7 @@ impl Rig {
             notices: notices.clone(),
             clock: clock.clone(),
             sync_interval: Duration::from_millis(500),
+            segment_duration,
             warn_percent: 70.0,
             refuse_percent: 99.0,
         })
