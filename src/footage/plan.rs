@@ -10,7 +10,7 @@ use crate::base::Result;
 use crate::recording::mp4::{self, Front, Index, Reference, Split, rescale_up};
 
 /// A change of how films are made makes other films.
-const LAYOUT: &[u8] = b"film 1";
+const LAYOUT: &[u8] = b"film 2";
 
 /// A segment and its index.
 #[derive(Clone, Debug)]
@@ -96,6 +96,8 @@ pub(super) struct Plan {
     length_ms: u64,
     /// Where players can jump to: place in the film, and ticks.
     points: Vec<(u64, u64)>,
+    /// Where the other fragments start in the film.
+    others: Vec<u64>,
 }
 
 impl Plan {
@@ -141,10 +143,11 @@ impl Plan {
             cut,
             length_ms,
             points: Vec::new(),
+            others: Vec::new(),
             pieces,
         };
         let half = plan.cut.is_some();
-        let most = mp4::references(length_ms) as usize;
+        let most = mp4::points(length_ms) as usize;
         // Never more often than the front has room for.
         let mut spacing = (plan.end / most as u64).max(u64::from(scale) * 4 / 5);
         let mut jumps = plan.jumps(to.1, spacing);
@@ -188,6 +191,7 @@ impl Plan {
         let mut at = self.front_len;
         let mut spans = vec![Span { at: 0, source: Source::Front }];
         let (mut points, mut sequence, mut extra) = (Vec::with_capacity(jumps.len()), 1u32, 0);
+        let mut others = Vec::new();
         let pieces = self.pieces.len();
         for (n, piece) in self.pieces.iter_mut().enumerate() {
             piece.sequence = sequence;
@@ -210,6 +214,7 @@ impl Plan {
                 sequence = sequence.wrapping_add(1);
                 let Some((_, _, time)) = jumps.get(points.len()).filter(|j| (j.0, j.1 + 1) == (n, number))
                 else {
+                    others.push(at + (e.offset - *from));
                     continue;
                 };
                 let start = (n, number - 1) == (0, piece.first);
@@ -226,6 +231,7 @@ impl Plan {
                 }
                 let data = e.offset + split.moof_len + 8;
                 if !start {
+                    others.push(at);
                     spans.push(Span { at, source: Source::First { piece: n, split: this } });
                     at += split.first_len + 8;
                     spans.push(Span { at, source: Source::File { piece: n, offset: data } });
@@ -248,19 +254,13 @@ impl Plan {
         }
         spans.push(Span { at, source: Source::Fill });
         self.len = at + (mp4::added(self.length_ms) - mp4::front_added(self.length_ms)).saturating_sub(extra);
-        (self.spans, self.points) = (spans, points);
+        (self.spans, self.points, self.others) = (spans, points, others);
     }
 
     /// What the front of the film says.
     pub(super) fn front(&self) -> Front {
         let index = &self.pieces[0].part.index;
         let lead = index.tracks[index.lead()];
-        let ends = self.points.iter().skip(1).copied().chain([(self.len, self.end)]);
-        let references = self.points.iter().zip(ends).map(|(from, to)| {
-            let (size, ticks) = (to.0 - from.0, to.1.saturating_sub(from.1));
-            let size = u32::try_from(size).ok().filter(|s| *s < 1 << 31)?;
-            Some(Reference { size, duration: u32::try_from(ticks).ok()? })
-        });
         Front {
             duration_us: to_us(self.end as i64, lead.timescale),
             length_ms: self.length_ms,
@@ -268,8 +268,42 @@ impl Plan {
             timescale: lead.timescale,
             start: 0,
             // One that cannot be told makes the whole index useless.
-            references: references.collect::<Option<_>>().unwrap_or_default(),
+            references: self.references().unwrap_or_default(),
         }
+    }
+
+    /// The points, and the fragments between them where there is room for all.
+    ///
+    /// FFmpeg's reader, which is Chromium's too, goes astray behind a jump among fragments that are not
+    /// listed: it reads one twice, and the pictures up to the next keyframe are built on the wrong ones.
+    /// It jumps to the last reference that does not start later than what is asked for. So a point lasts
+    /// until just before the next one and all the fragments between lie there; players take their times
+    /// from the fragments themselves.
+    fn references(&self) -> Option<Vec<Reference>> {
+        let all = self.points.len() + self.others.len();
+        let others = if all as u64 <= mp4::references(self.length_ms) { &self.others[..] } else { &[] };
+        let mut others = others.iter().copied().peekable();
+        let mut references = Vec::with_capacity(all);
+        let ends = self.points.iter().skip(1).copied().chain([(self.len, self.end)]);
+        for ((at, time), (end, end_time)) in self.points.iter().copied().zip(ends) {
+            let ticks = u32::try_from(end_time.saturating_sub(time)).ok()?;
+            let mut starts = vec![at];
+            while let Some(other) = others.next_if(|other| *other < end) {
+                starts.push(other);
+            }
+            for (n, from) in starts.iter().enumerate() {
+                let to = starts.get(n + 1).copied();
+                let size = u32::try_from(to.unwrap_or(end) - from).ok().filter(|s| *s < 1 << 31)?;
+                let duration = match (n, to) {
+                    (0, None) => ticks,
+                    (0, Some(_)) => ticks.saturating_sub(1),
+                    (_, None) => ticks.min(1),
+                    (_, Some(_)) => 0,
+                };
+                references.push(Reference { size, duration, keyframe: n == 0 });
+            }
+        }
+        Some(references)
     }
 }
 

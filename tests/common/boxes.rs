@@ -15,12 +15,21 @@ pub struct Shown {
     pub data: std::ops::Range<usize>,
 }
 
+/// One reference of the index for players.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    pub bytes: u64,
+    pub ticks: u64,
+    /// One can start to play there.
+    pub point: bool,
+}
+
 /// A film with one track.
 #[derive(Clone, Debug, Default)]
 pub struct Film {
     pub fragments: Vec<Shown>,
-    /// Bytes and ticks that the index for players tells of, from `indexed_from` on.
-    pub references: Vec<(u64, u64)>,
+    /// What the index for players lists, from `indexed_from` on.
+    pub references: Vec<Listed>,
     pub indexed_from: usize,
     pub duration_ms: u64,
     /// Kinds of the boxes at top level.
@@ -73,8 +82,12 @@ pub fn walk(bytes: &[u8]) -> Film {
                 assert_eq!(place.len(), 40 + 12 * count);
                 film.indexed_from = place.end + be(&bytes[place.start + 28..place.start + 36]) as usize;
                 let rows = (0..count).map(|n| place.start + 40 + 12 * n);
-                film.references =
-                    rows.map(|at| (be(&bytes[at..at + 4]), be(&bytes[at + 4..at + 8]))).collect();
+                let listed = |at: usize| Listed {
+                    bytes: be(&bytes[at..at + 4]),
+                    ticks: be(&bytes[at + 4..at + 8]),
+                    point: bytes[at + 8] == 0x90,
+                };
+                film.references = rows.map(listed).collect();
             }
             "moof" => {
                 let (next, mdat) = top.get(n + 1).expect("a fragment has its data");
@@ -140,18 +153,19 @@ impl Film {
         }
     }
 
-    /// Asserts that the index for players covers every byte and every tick, each stretch from a fragment on.
+    /// Asserts that the index for players lists each fragment, and covers every byte and every tick.
     #[track_caller]
     pub fn assert_indexed(&self, size: usize) {
         assert_eq!(self.indexed_from, self.fragments[0].at);
+        assert_eq!(self.references.len(), self.fragments.len());
         let mut at = self.indexed_from;
-        for (bytes, _) in &self.references {
-            assert!(self.fragments.iter().any(|f| f.at == at), "nothing starts at {at}");
-            at += *bytes as usize;
+        for (listed, fragment) in self.references.iter().zip(&self.fragments) {
+            assert_eq!(at, fragment.at);
+            at += listed.bytes as usize;
         }
         assert_eq!(at, size);
         let last = self.fragments.last().unwrap();
-        let ticks: u64 = self.references.iter().map(|r| r.1).sum();
+        let ticks: u64 = self.references.iter().map(|r| r.ticks).sum();
         assert_eq!(ticks, last.base + last.duration);
     }
 

@@ -78,8 +78,16 @@ struct Shown {
     at: usize,
 }
 
+/// One reference of the index for players.
+struct Listed {
+    size: u64,
+    ticks: u64,
+    /// One can start to play there.
+    point: bool,
+}
+
 /// Walks over every box, top level and inside `moof`; sizes must add up to the byte.
-fn walk(film: &[u8]) -> (Vec<Shown>, Vec<(u64, u64)>, usize) {
+fn walk(film: &[u8]) -> (Vec<Shown>, Vec<Listed>, usize) {
     let (mut at, mut shown, mut references, mut index_end) = (0, Vec::new(), Vec::new(), 0);
     let mut kinds = Vec::new();
     while at < film.len() {
@@ -94,7 +102,7 @@ fn walk(film: &[u8]) -> (Vec<Shown>, Vec<(u64, u64)>, usize) {
                 index_end = at + size + be(&film[at + 28..at + 36]) as usize;
                 references = (0..count)
                     .map(|n| &film[at + 40 + 12 * n..at + 52 + 12 * n])
-                    .map(|r| (be(&r[..4]), be(&r[4..8])))
+                    .map(|r| Listed { size: be(&r[..4]), ticks: be(&r[4..8]), point: r[8] == 0x90 })
                     .collect();
             }
             b"moof" => {

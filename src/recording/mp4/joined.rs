@@ -8,14 +8,22 @@ const MEHD: u64 = 20;
 /// An index without references, with the box that fills its place up.
 const SIDX: u64 = 40 + 8;
 const REFERENCE: u64 = 12;
-/// More are no use to a player that reads all of them before its first picture: 240 KB.
-const MAX_REFERENCES: u64 = 20_000;
-/// Recorded time for each reference at least, so that the front's size follows from the film's length.
-const REFERENCE_MS: u64 = 800;
+/// More are no use to a player that reads all of them before its first picture.
+const MAX_POINTS: u64 = 20_000;
+/// Recorded time for each point at least, so that the front's size follows from the film's length.
+const POINT_MS: u64 = 800;
+/// A `sidx` counts its references in 16 bits; 720 KB.
+const MAX_REFERENCES: u64 = 60_000;
 
-/// How many references a film of this length has at most.
+/// How many points to jump to a film of this length has at most.
+pub fn points(duration_ms: u64) -> u64 {
+    (duration_ms / POINT_MS + 2).min(MAX_POINTS)
+}
+
+/// How many references a film of this length has room for: of a point, and of the fragments up to the next
+/// one. MediaMTX writes two fragments a second and some more where files change.
 pub fn references(duration_ms: u64) -> u64 {
-    (duration_ms / REFERENCE_MS + 2).min(MAX_REFERENCES)
+    (3 * points(duration_ms) + 8).min(MAX_REFERENCES)
 }
 
 /// How many bytes longer than the header of its first segment the front of a film is.
@@ -24,19 +32,21 @@ pub fn front_added(duration_ms: u64) -> u64 {
 }
 
 /// How many bytes a film has more than its segments: the front, and room for a fragment split in two
-/// at each reference; what is not used of it is a `free` box at the end. So the size of a film follows
+/// at each point; what is not used of it is a `free` box at the end. So the size of a film follows
 /// from what lists know of it.
 pub fn added(duration_ms: u64) -> u64 {
-    front_added(duration_ms) + SPLIT_MAX * references(duration_ms) + 8
+    front_added(duration_ms) + SPLIT_MAX * points(duration_ms) + 8
 }
 
-/// A stretch of the film that one can start to play at.
+/// A stretch of the film.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// Bytes, up to the next one.
     pub size: u32,
     /// In ticks of the leading track.
     pub duration: u32,
+    /// One can start to play here.
+    pub keyframe: bool,
 }
 
 /// What the front tells.
@@ -134,7 +144,8 @@ impl Front {
             out.extend((r.size & 0x7fff_ffff).to_be_bytes());
             out.extend(r.duration.to_be_bytes());
             // Starts with a keyframe, of the kind that everything after it decodes.
-            out.extend(0x9000_0000_u32.to_be_bytes());
+            let access: u32 = if r.keyframe { 0x9000_0000 } else { 0 };
+            out.extend(access.to_be_bytes());
         }
     }
 }
@@ -152,7 +163,9 @@ mod tests {
             track: 1,
             timescale: 90_000,
             start: 0,
-            references: (0..count).map(|n| Reference { size: 1000 + n, duration: 90_000 }).collect(),
+            references: (0..count)
+                .map(|n| Reference { size: 1000 + n, duration: 90_000, keyframe: true })
+                .collect(),
         }
     }
 

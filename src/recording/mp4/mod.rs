@@ -20,7 +20,7 @@ pub use header::{Header, Mtxi};
 pub use holes::{Hole, Sound, goes_on, sound_parts};
 pub use index::{Entries, Entry, Index, IndexedTrack, Traf, rescale_up};
 pub use index_builder::IndexBuilder;
-pub use joined::{Front, Reference, added, front_added, references};
+pub use joined::{Front, Reference, added, front_added, points, references};
 pub use scan::{ReadAt, Scan};
 pub use split::{Halves, SPLIT_MAX, Split};
 

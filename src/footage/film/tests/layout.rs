@@ -12,12 +12,14 @@ fn segments_become_one_film_with_rising_numbers_and_times_without_a_hole() {
         assert_eq!((s.sequence, s.base), (n as u64 + 1, n as u64 * 45_000));
     }
     assert_eq!(index_end, shown[0].at);
-    assert_eq!(references.iter().map(|r| r.0).sum::<u64>(), (bytes.len() - index_end) as u64);
-    assert_eq!(references.iter().map(|r| r.1).sum::<u64>(), 12 * 45_000);
+    assert_eq!(references.iter().map(|r| r.size).sum::<u64>(), (bytes.len() - index_end) as u64);
+    assert_eq!(references.iter().map(|r| r.ticks).sum::<u64>(), 12 * 45_000);
+    // Each fragment is listed.
+    assert_eq!(references.len(), shown.len());
     let mut at = index_end;
-    for (size, _) in &references {
-        assert!(shown.iter().any(|s| s.at == at), "a reference to {at}, where nothing starts");
-        at += *size as usize;
+    for (listed, shown) in references.iter().zip(&shown) {
+        assert_eq!(at, shown.at);
+        at += listed.size as usize;
     }
     // 6 s, in a movie time scale of milliseconds.
     let mvhd = bytes.windows(4).position(|w| w == b"mvhd").unwrap();
@@ -96,14 +98,19 @@ fn a_keyframe_inside_of_a_fragment_becomes_the_start_of_one() {
     assert!(data == own, "a frame differs");
     // 11 keyframes a file, and players can jump to each of them but the start of the second file, which
     // comes 0.67 s after the last keyframe of the first one.
-    assert_eq!(references.len(), 21);
-    let mut at = index_end;
-    for (size, _) in &references {
-        assert!(frames(&bytes, at).0, "no keyframe at {at}");
-        at += *size as usize;
+    assert_eq!(references.iter().filter(|r| r.point).count(), 21);
+    assert_eq!(references.len(), shown.len());
+    let (mut at, mut listed_at) = (index_end, 0);
+    for (listed, shown) in references.iter().zip(&shown) {
+        assert_eq!(at, shown.at);
+        assert!(!listed.point || frames(&bytes, at).0, "no keyframe at {at}");
+        // Whoever looks for the last one that is not too late finds a point: it lasts as long as all that
+        // follow up to the next.
+        assert!(if listed.point { shown.base == listed_at } else { listed_at > shown.base }, "{at}");
+        (at, listed_at) = (at + listed.size as usize, listed_at + listed.ticks);
     }
     assert_eq!(at, bytes.len());
-    assert_eq!(references.iter().map(|r| r.1).sum::<u64>(), time);
+    assert_eq!(references.iter().map(|r| r.ticks).sum::<u64>(), time);
     let size: u64 = shelf.parts.iter().map(|p| p.index.end).sum();
     assert_eq!(film.size(), crate::footage::size_of(size, 640 * 100 / 3));
 }

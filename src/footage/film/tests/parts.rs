@@ -26,7 +26,7 @@ fn a_part_starts_with_the_keyframe_before_it_and_plays_from_zero() {
         for (n, s) in shown.iter().enumerate() {
             assert_eq!((s.sequence, s.base), (n as u64 + 1, n as u64 * 45_000), "{from:?} {to:?}");
         }
-        assert_eq!(references.iter().map(|r| r.1).sum::<u64>(), fragments as u64 * 45_000);
+        assert_eq!(references.iter().map(|r| r.ticks).sum::<u64>(), fragments as u64 * 45_000);
         let (position, _) = film.plan.cut.unwrap();
         assert_eq!(position, first * 500_000);
     }
