@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::auth::Role;
 use crate::base::units;
-use crate::{bench, config, ctl, diag, mediamtx, store};
+use crate::{bench, config, ctl, diag, mediamtx, store, tls};
 
 use super::{compose, key, secret, token};
 
@@ -166,12 +166,17 @@ fn run(arg: &ConfigArg) -> ExitCode {
 }
 
 fn check_config(arg: &ConfigArg) -> ExitCode {
-    match load(arg) {
-        Ok(_) => {
+    let loaded = match load(arg) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    // What it names has to be there, too, where a start would end without it.
+    match tls::check(&loaded.settings.server) {
+        Ok(()) => {
             say("the configuration is good");
             ExitCode::SUCCESS
         }
-        Err(code) => code,
+        Err(error) => failed(&error),
     }
 }
 

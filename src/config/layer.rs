@@ -10,6 +10,7 @@ use figment::value::{Dict, Empty, Map, Tag, Value};
 use figment::{Metadata, Profile, Provider};
 use toml_edit::{Document, Item, TableLike};
 
+use super::grammar;
 use super::key::{Key, Preset};
 use super::mistake::{Mistake, Origin, nearest};
 use super::rule::Shape;
@@ -87,18 +88,23 @@ impl Layer {
             .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
             .collect();
         let line_of = |offset: usize| starts.partition_point(|s| *s <= offset);
-        // The parser's own message quotes the line, which may hold a secret.
-        let document = Document::parse(text).map_err(|e| {
-            let offset = e.span().map_or(0, |s| s.start).min(text.len());
+        let not_toml = |what: &str, offset: usize| {
+            let offset = offset.min(text.len());
             let line = line_of(offset);
             let column = text.get(starts[line - 1]..offset).map(|s| s.chars().count() + 1);
             Mistake {
                 origin: Origin::File { path: path.clone(), line: Some(line), column },
                 key: String::new(),
-                what: format!("is not TOML: {}", e.message().replace('\n', ", ")),
+                what: format!("is not TOML: {}", what.replace('\n', ", ")),
                 hint: "correct the text there (text values stand in quotes)".into(),
             }
-        })?;
+        };
+        if let Some((what, offset)) = grammar::mistake(text) {
+            return Err(not_toml(&what, offset));
+        }
+        // The whole message quotes the line, which may hold a secret.
+        let document =
+            Document::parse(text).map_err(|e| not_toml(e.message(), e.span().map_or(0, |s| s.start)))?;
         let mut walk = Walk { path, line_of: &line_of, origins: BTreeMap::new() };
         let values = walk.table(document.as_table(), "");
         let origins = walk.origins;

@@ -11,6 +11,7 @@ mod across;
 mod check;
 mod data_dir;
 mod encoder;
+mod grammar;
 mod host_entry;
 mod key;
 mod layer;

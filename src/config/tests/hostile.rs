@@ -20,6 +20,18 @@ fn broken_toml_is_told_with_line_and_column_and_without_quoting_it() {
     }
 }
 
+/// The document parser goes on behind such mistakes (`config::grammar`).
+#[test]
+fn mistakes_of_the_grammar_are_told_however_they_nest() {
+    for text in
+        ["a=[\n\n= = [x]\n[a.b]\n", "a=[1\na.b=1", "[a\n[a.b]\na=[", "storage=[:5\n=1\n[storage.x]\nx=1\n"]
+    {
+        assert!(!mistakes(text).is_empty(), "{text:?}");
+    }
+    let deep = format!("a={}", "[".repeat(100_000));
+    assert!(!mistakes(&deep).is_empty());
+}
+
 #[test]
 fn names_cannot_forge_lines_or_talk_to_the_terminal() {
     let found = mistakes("\"a\\nb: c\\u001b[2J\" = 1\n[server]\n\"x\\ry\" = 2");

@@ -115,6 +115,11 @@ fn a_bad_pair_is_refused_by_name_and_the_old_one_stays() {
             assert!(!text.contains(secret), "{text}");
         }
         assert!(shows(&testbox, good), "after {what}");
+        // Whoever asks beforehand is told the same; a start takes a certificate that expired.
+        let checked = testbox.fieldcam(&["check-config"]);
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert_eq!(checked.status.success(), what.contains("ended on"), "{said}");
+        assert!(checked.status.success() || said.contains(what), "{what}: {said}");
     };
     fs::write(files.path("box.pem"), &pem).unwrap();
     refused("server.tls_key: is not the key of the certificate in server.tls_cert");
@@ -130,6 +135,7 @@ fn a_bad_pair_is_refused_by_name_and_the_old_one_stays() {
     fs::write(files.path("box.pem"), &pem).unwrap();
     fs::write(files.path("box.key"), &key).unwrap();
     assert!(testbox.fieldcam(&["ctl", "reload"]).status.success());
+    assert!(testbox.fieldcam(&["check-config"]).status.success());
     tls::login(&testbox, "viewer").assert_alive();
 }
 
