@@ -76,12 +76,8 @@ impl Loaded {
     /// As [`load`] does with one file of this text and an empty environment.
     pub fn from_text(text: &str) -> Result<Self, Mistakes> {
         let path: Arc<Path> = Path::new("fieldcam.toml").into();
-        let (mut files, mut mistakes) = (Vec::new(), Vec::new());
-        match Layer::toml(&path, text) {
-            Ok(layer) => files.push(layer),
-            Err(mistake) => mistakes.push(mistake),
-        }
-        finish(files, &Sources::default(), mistakes)
+        let layer = Layer::toml(&path, text).map_err(|mistake| Mistakes::new(vec![mistake]))?;
+        finish(vec![layer], &Sources::default(), Vec::new())
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::wire::Wire;
 use crate::base::Mono;
+use crate::rpc::Carrier;
 
 /// Unsent bytes that the kernel takes of a live stream. By itself it takes megabytes, and a client
 /// behind a slow link would see what was new many seconds ago.
@@ -81,11 +82,10 @@ impl Socket {
     fn writable(mut self: Pin<&mut Self>) -> Pin<&mut Wire> {
         if !self.told && self.terms.is_live() {
             self.told = true;
-            let Some(tcp) = self.stream.tcp() else { return Pin::new(&mut self.get_mut().stream) };
-            let socket = SockRef::from(tcp);
-            let set = socket.set_tcp_notsent_lowat(UNSENT).and(socket.set_tcp_user_timeout(Some(GONE)));
-            if let Err(e) = set {
-                tracing::debug!("a live connection keeps the usual buffers: {e}");
+            self.stream.bound_unsent(Some(UNSENT));
+            let timed = self.stream.tcp().map(|tcp| SockRef::from(tcp).set_tcp_user_timeout(Some(GONE)));
+            if let Some(Err(e)) = timed {
+                tracing::debug!("a live connection keeps the usual time-out: {e}");
             }
         }
         Pin::new(&mut self.get_mut().stream)

@@ -12,9 +12,9 @@ use super::handle::{CALL, Inner};
 use super::reply;
 use crate::base::Mono;
 
-/// How old the path list may become.
 const RTSP: &str = "rtspsessions";
 const RTSPS: &str = "rtspssessions";
+/// How old the path list may become.
 const EVERY: Duration = Duration::from_millis(500);
 /// Two lists follow each other no faster, however much happens.
 const APART: Duration = Duration::from_millis(20);

@@ -99,14 +99,16 @@ impl Session {
             self.look_now().await;
             let open = self.files.as_ref().is_some_and(Files::has_open);
             had_open |= open || closed(&self.facts) > before;
-            // A file as long as files get may have been closed for the next one.
             let full = self.shared.options.segment_duration.as_micros();
-            let last = self.facts.segments.last().filter(|s| u128::from(s.duration_us) >= full);
-            let limit = match last {
-                _ if open => CLOSE_LIMIT,
-                Some(_) if had_open => NEXT_FILE_LIMIT,
-                _ if had_open => return,
-                _ => FILE_LIMIT,
+            let limit = if open {
+                CLOSE_LIMIT
+            } else if !had_open {
+                FILE_LIMIT
+            } else if self.facts.segments.last().is_some_and(|s| u128::from(s.duration_us) >= full) {
+                // As long as files get: it may have been closed for the next one.
+                NEXT_FILE_LIMIT
+            } else {
+                return;
             };
             if Mono::now().since(started) >= limit || !recorder.running() {
                 break;

@@ -11,10 +11,9 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
 
 use super::Fingerprint;
+use super::pair::ends_us;
 
 /// The certificate that a server has shown, whose key it holds.
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +36,7 @@ pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     let stream = TlsConnector::from(config()).connect(name, stream).await?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let certificate = certificate.ok_or(io::ErrorKind::InvalidData)?;
-    let ends = Certificate::from_der(certificate)
-        .ok()
-        .map(|c| c.tbs_certificate.validity.not_after.to_unix_duration().as_micros());
-    let shown = Shown {
-        fingerprint: Fingerprint::of(certificate),
-        ends_us: ends.map(|us| i64::try_from(us).unwrap_or(i64::MAX)),
-    };
+    let shown = Shown { fingerprint: Fingerprint::of(certificate), ends_us: ends_us(certificate) };
     Ok((stream, shown))
 }
 

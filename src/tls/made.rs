@@ -13,7 +13,7 @@ use rcgen::{
 use super::names::{Names, own_names};
 use super::pair::Pair;
 use crate::base::{Error, ErrorKind, Result, Secret};
-use crate::durable::Unfinished;
+use crate::durable;
 
 const NAME: &str = "tls.pem";
 
@@ -62,13 +62,7 @@ fn unusable(e: io::Error) -> Error {
 /// A whole file appears under the name or none does.
 fn keep(secrets: &Path, text: &Secret) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(secrets)?;
-    let tag = Secret::random(8);
-    let mut file = Unfinished::write(secrets, tag.expose(), text.expose().as_bytes(), 0o600, None)?;
-    match std::fs::remove_file(secrets.join(NAME)) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    file.keep(NAME).map(drop)
+    durable::replace_private(&secrets.join(NAME), text.expose().as_bytes())
 }
 
 /// A new key and its certificate, key first. From 2020, because a box without a clock wakes up in the

@@ -30,6 +30,13 @@ pub(super) enum Fault {
     Mismatch,
 }
 
+/// When a certificate expires, microseconds since 1970; none when it cannot be read.
+pub(super) fn ends_us(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let parsed = Certificate::from_der(certificate).ok()?;
+    let ends = parsed.tbs_certificate.validity.not_after.to_unix_duration().as_micros();
+    Some(i64::try_from(ends).unwrap_or(i64::MAX))
+}
+
 /// A certificate chain with its key.
 pub struct Pair {
     config: Arc<ServerConfig>,
@@ -47,8 +54,7 @@ impl Pair {
         let chain = chain.map_err(|_| Fault::BadCertificate)?;
         let first = chain.first().ok_or(Fault::NoCertificate)?;
         let fingerprint = Fingerprint::of(first);
-        let parsed = Certificate::from_der(first).map_err(|_| Fault::BadCertificate)?;
-        let ends = parsed.tbs_certificate.validity.not_after.to_unix_duration();
+        let ends_us = ends_us(first).ok_or(Fault::BadCertificate)?;
         let secret = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| match e {
             PemError::NoItemsFound if key.contains("ENCRYPTED PRIVATE KEY") => Fault::EncryptedKey,
             PemError::NoItemsFound => Fault::NoKey,
@@ -76,12 +82,7 @@ impl Pair {
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         config.send_tls13_tickets = 1;
         let pem = if certificates == key { key.to_owned() } else { format!("{certificates}\n{key}") };
-        Ok(Self {
-            config: Arc::new(config),
-            fingerprint,
-            ends_us: i64::try_from(ends.as_micros()).unwrap_or(i64::MAX),
-            pem: Secret::new(pem),
-        })
+        Ok(Self { config: Arc::new(config), fingerprint, ends_us, pem: Secret::new(pem) })
     }
 
     /// What tells its certificate from every other.

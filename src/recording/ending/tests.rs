@@ -26,10 +26,10 @@ impl Recorder for Slow {
             fs::write(file(&folder, 0), build::segment(4, 0, START_US)).unwrap();
             *self.0.lock().unwrap() = Some(folder);
         } else if let Some(folder) = self.0.lock().unwrap().take() {
-            fs::write(file(&folder, 0), closed(build::segment(4, 0, START_US), 2000)).unwrap();
+            fs::write(file(&folder, 0), closed(4, 0, START_US)).unwrap();
             std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(80));
-                let rest = closed(build::segment(1, 1, START_US + 2_000_000), 500);
+                let rest = closed(1, 1, START_US + 2_000_000);
                 fs::write(file(&folder, 2), rest).unwrap();
             });
         }
@@ -41,10 +41,10 @@ impl Recorder for Slow {
     }
 }
 
-/// With the length that is entered when a file is closed.
-fn closed(mut file: Vec<u8>, ms: u32) -> Vec<u8> {
-    let head = file.windows(4).position(|w| w == b"mvhd").unwrap();
-    file[head + 20..head + 24].copy_from_slice(&ms.to_be_bytes());
+/// A closed file of so many fragments.
+fn closed(parts: u64, number: u64, start_us: i64) -> Vec<u8> {
+    let mut file = build::segment(parts, number, start_us);
+    build::close(&mut file, parts as u32 * 500);
     file
 }
 

@@ -56,14 +56,14 @@ pub struct Sound {
 /// Finds every sound fragment of a file. Looks into those that end after byte `trusted`.
 pub fn sound_parts(file: &(impl ReadAt + ?Sized), trusted: u64) -> io::Result<Sound> {
     let mut holes: Vec<Hole> = Vec::new();
-    let (mut trusted, size) = (trusted, file.size()?);
+    let (mut looked, size) = (trusted, file.size()?);
     // Asked when there is something to judge by it.
     let (mut ends, mut asked) = (true, false);
     // Each round bridges what the one before it found.
     let mut round = 0;
     loop {
         let bridged = Bridged { file, holes: &holes };
-        let (scan, found) = last_sound_end(&bridged, trusted, ends)?;
+        let (scan, found) = last_sound_end(&bridged, looked, ends)?;
         if found.is_some() && !std::mem::replace(&mut asked, true) && pads(file)? {
             ends = false;
             continue;
@@ -90,8 +90,8 @@ pub fn sound_parts(file: &(impl ReadAt + ?Sized), trusted: u64) -> io::Result<So
         holes.retain(|h| h.from < from || h.from >= next.offset);
         holes.push(Hole { from, to: next.offset, from_us, to_us: next.start_us.max(from_us), why });
         holes.sort_unstable_by_key(|h| h.from);
-        // Everything before was looked into.
-        trusted = trusted.max(next.offset);
+        // Everything before was looked into. What a hole found earlier covered and this one does not was not.
+        looked = trusted.max(next.offset);
     }
 }
 
