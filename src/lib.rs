@@ -16,6 +16,7 @@
 //! | `store` | the SQLite connection, schema, queries |
 //! | `tls` | the certificate of the box, its fingerprint |
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
+//! | `device` | which V4L2 devices are plugged in, and what makes each the same again |
 //! | `camera` | which cameras there are, each with its lasting number |
 //! | `capture` | frames from a camera into the process |
 //! | `encoder` | FFmpeg as encoder: arguments, process, progress |
@@ -46,6 +47,7 @@ pub mod camera;
 pub mod capture;
 pub mod config;
 pub mod ctl;
+pub mod device;
 pub mod diag;
 pub mod disk;
 pub mod durable;
