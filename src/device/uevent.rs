@@ -64,7 +64,9 @@ impl Events {
         // More than the administrator allows is cut down by the kernel.
         setsockopt(&socket, sockopt::RcvBuf, &BACKLOG)?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, if by_udevd { UDEVD } else { KERNEL }))?;
-        Ok(Events { socket: AsyncFd::register(socket)?, by_udevd, buffer: vec![0; MESSAGE] })
+        #[expect(unsafe_code, reason = "the descriptor is owned here and stays the same one")]
+        let socket = unsafe { AsyncFd::register(socket)? };
+        Ok(Events { socket, by_udevd, buffer: vec![0; MESSAGE] })
     }
 
     /// Whether udevd's rules have run before an event is told.
