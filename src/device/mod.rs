@@ -5,11 +5,13 @@
 //! of itself is data, however hostile. Opens no device. Costs one socket, and some dozen small reads of
 //! sysfs for each device that comes.
 
+mod identity;
 mod node;
 mod recognise;
 mod sysfs;
 mod uevent;
 
+pub use identity::{SOURCE, identity};
 pub use node::{Node, Usb};
 pub use recognise::{Known, Placed, recognise};
 pub use sysfs::scan;

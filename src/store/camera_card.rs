@@ -1,5 +1,6 @@
 //! `cameras.json` beside the database: which camera has which number, should the database be lost.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::cameras::{self, CameraRow};
+use super::connection::rows;
+use super::devices::{self, DeviceRow};
 use super::places::StorePlaces;
 use crate::base::CameraId;
 use crate::durable::replace;
@@ -31,6 +34,34 @@ struct Camera {
     name: String,
     #[serde(default)]
     strip_audio: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<Device>,
+}
+
+/// What makes a device the same camera again; one that is told by what lies behind it would be another
+/// without.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Device {
+    kind: String,
+    serial: Option<String>,
+    port: String,
+    pinned: bool,
+    model: String,
+    name: Option<String>,
+}
+
+impl Device {
+    fn of(row: DeviceRow) -> Self {
+        let DeviceRow { kind, serial, port, pinned, model, name, .. } = row;
+        Self { kind, serial, port, pinned, model, name }
+    }
+
+    fn row(self, camera: CameraId, identity: String) -> DeviceRow {
+        let Self { kind, serial, port, pinned, model, name } = self;
+        let (first_us, seen_us) = (None, None);
+        DeviceRow { camera, identity, kind, serial, port, pinned, model, name, first_us, seen_us }
+    }
 }
 
 impl Store {
@@ -57,36 +88,46 @@ impl CameraCard {
 }
 
 fn text(c: &Connection) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut statement = c.prepare_cached(CameraRow::SELECT)?;
-    let rows: Vec<CameraRow> = statement.query_map([], CameraRow::read)?.collect::<Result<_, _>>()?;
-    let cameras = rows
+    let cameras = rows(c, CameraRow::SELECT, [], CameraRow::read)?;
+    let mut devices: BTreeMap<_, _> = rows(c, DeviceRow::SELECT, [], DeviceRow::read)?
         .into_iter()
-        .map(|r| Camera { id: r.id, identity: r.identity, name: r.name, strip_audio: r.strip_audio })
+        .map(|d| (d.camera, Device::of(d)))
         .collect();
+    let camera = |r: CameraRow| {
+        let CameraRow { id, identity, name, strip_audio } = r;
+        Camera { device: devices.remove(&id), id, identity, name, strip_audio }
+    };
+    let cameras = cameras.into_iter().map(camera).collect();
     let mut text = serde_json::to_vec_pretty(&Contents { fieldcam: 1, cameras })?;
     text.push(b'\n');
     Ok(text)
 }
 
-fn parse(bytes: &[u8]) -> serde_json::Result<Vec<CameraRow>> {
+fn parse(bytes: &[u8]) -> serde_json::Result<(Vec<CameraRow>, Vec<DeviceRow>)> {
     let contents: Contents = serde_json::from_slice(bytes)?;
-    let row =
-        |c: Camera| CameraRow { id: c.id, identity: c.identity, name: c.name, strip_audio: c.strip_audio };
-    Ok(contents.cameras.into_iter().map(row).collect())
+    let (mut cameras, mut devices) = (Vec::new(), Vec::new());
+    for Camera { id, identity, name, strip_audio, device } in contents.cameras {
+        // One without a kind was never written by us.
+        if let Some(device) = device.filter(|d| !d.kind.is_empty() && !d.port.is_empty()) {
+            devices.push(device.row(id, identity.clone()));
+        }
+        cameras.push(CameraRow { id, identity, name, strip_audio });
+    }
+    Ok((cameras, devices))
 }
 
 /// Enters what the file knows and the table does not, then brings the file up to date. At every start:
 /// a database may have lost its newest rows without being damaged.
 pub(super) fn restore(c: &Connection, places: &Arc<StorePlaces>) -> rusqlite::Result<()> {
-    let cameras = match fs::read(&places.cameras) {
+    let (cameras, devices) = match fs::read(&places.cameras) {
         Ok(bytes) => parse(&bytes).unwrap_or_else(|error| {
             let kept = keep(&places.cameras, places);
             tracing::warn!(%error, kept, "cameras.json cannot be read and is written anew");
-            Vec::new()
+            Default::default()
         }),
-        Err(_) => Vec::new(),
+        Err(_) => Default::default(),
     };
-    let entered = cameras::enter(c, &cameras)?;
+    let entered = cameras::enter(c, &cameras)? + devices::restore(c, &devices)?;
     if entered > 0 {
         tracing::warn!(cameras = entered, "cameras were entered again from cameras.json");
     }
@@ -136,7 +177,7 @@ mod tests {
             .unwrap();
         Store::open_at(StorePlaces::below(data.path())).unwrap();
         assert!(data.path().join("quarantine/cameras.json").exists());
-        assert!(parse(&fs::read(data.path().join("cameras.json")).unwrap()).unwrap().is_empty());
+        assert!(parse(&fs::read(data.path().join("cameras.json")).unwrap()).unwrap().0.is_empty());
     }
 
     proptest! {

@@ -50,6 +50,14 @@ pub(super) fn enter(c: &Connection, cameras: &[CameraRow]) -> rusqlite::Result<u
     Ok(entered)
 }
 
+/// The lowest number never given.
+pub(super) fn lowest_free(c: &Connection) -> rusqlite::Result<u32> {
+    let sql = "SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM cameras WHERE number = 0) THEN 0
+               ELSE (SELECT min(number) + 1 FROM cameras AS a
+                     WHERE NOT EXISTS (SELECT 1 FROM cameras WHERE number = a.number + 1)) END";
+    c.query_row(sql, [], |r| r.get(0))
+}
+
 impl Store {
     /// The number of the camera with this identity. A new identity gets `wanted`, or without it the
     /// lowest number never given; a wanted number that belongs to another identity is refused.
@@ -80,13 +88,7 @@ impl Store {
                     };
                     wanted.0
                 }
-                None => c.query_row(
-                    "SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM cameras WHERE number = 0) THEN 0
-                     ELSE (SELECT min(number) + 1 FROM cameras AS a
-                           WHERE NOT EXISTS (SELECT 1 FROM cameras WHERE number = a.number + 1)) END",
-                    [],
-                    |r| r.get(0),
-                )?,
+                None => lowest_free(c)?,
             };
             c.execute("INSERT INTO cameras (number, identity) VALUES (?1, ?2)", params![number, identity])?;
             card.write(c);
@@ -108,14 +110,15 @@ impl Store {
         .await
     }
 
-    /// Forgets a camera of which no recording and no still is kept: its number is free again. Answers
-    /// whether it was.
+    /// Forgets a camera of which no recording and no still is kept, and which is no device
+    /// ([`Store::forget_device`]): its number is free again. Answers whether it was.
     pub async fn forget_camera(&self, id: CameraId) -> Result<bool> {
         let card = self.camera_card();
         self.call(move |c| {
             let sql = "DELETE FROM cameras WHERE number = ?1
                        AND NOT EXISTS (SELECT 1 FROM recordings WHERE camera = ?1)
-                       AND NOT EXISTS (SELECT 1 FROM snapshots WHERE camera = ?1)";
+                       AND NOT EXISTS (SELECT 1 FROM snapshots WHERE camera = ?1)
+                       AND NOT EXISTS (SELECT 1 FROM devices WHERE camera = ?1)";
             let forgotten = c.execute(sql, [id.0])? > 0;
             card.write(c);
             Ok(forgotten)

@@ -7,6 +7,7 @@ use rusqlite::{Connection, ErrorCode, Params, Row};
 use super::api_keys::ApiKeyRow;
 use super::audit::AuditRow;
 use super::cameras::CameraRow;
+use super::devices::DeviceRow;
 use super::recording_parts::{GapRow, NoteRow, SegmentRow};
 use super::recordings::{self, RecordingRow};
 use super::snapshots::{self, SnapshotRow};
@@ -94,6 +95,7 @@ fn rows(conn: &Connection) -> rusqlite::Result<()> {
     let text = |r: &Row<'_>| -> rusqlite::Result<(String, String)> { Ok((r.get(0)?, r.get(1)?)) };
     each(conn, "SELECT key, value FROM settings", [], text)?;
     each(conn, CameraRow::SELECT, [], CameraRow::read)?;
+    each(conn, DeviceRow::SELECT, [], DeviceRow::read)?;
     each(conn, &format!("SELECT {} FROM snapshots", snapshots::COLUMNS), [], SnapshotRow::read)?;
     each(conn, ApiKeyRow::SELECT, [], ApiKeyRow::read)?;
     each(conn, AuditRow::SELECT, [], AuditRow::read)?;

@@ -25,6 +25,11 @@ const NEWEST: &[(&str, &str)] = &[
         "SELECT camera, created_us, size, frame_age_ms FROM snapshots ORDER BY created_us DESC LIMIT 10",
     ),
     ("cameras", "SELECT number, strip_audio FROM cameras ORDER BY number LIMIT 100"),
+    (
+        "devices",
+        "SELECT camera, kind, serial IS NOT NULL AS has_serial, pinned, first_us, seen_us FROM devices
+         ORDER BY camera LIMIT 100",
+    ),
     ("settings", "SELECT key FROM settings ORDER BY key LIMIT 100"),
 ];
 

@@ -146,6 +146,23 @@ CREATE TABLE audit (
     result  TEXT NOT NULL
 );
 ",
+    "
+-- V4L2 cameras ever seen: what makes each the same again
+CREATE TABLE devices (
+    camera   INTEGER PRIMARY KEY REFERENCES cameras (number) ON DELETE CASCADE,
+    kind     TEXT NOT NULL,
+    serial   TEXT,
+    -- where it was plugged in last
+    port     TEXT NOT NULL,
+    -- it is whatever of its kind is plugged in there
+    pinned   INTEGER NOT NULL DEFAULT 0,
+    model    TEXT NOT NULL,
+    -- what an operator calls it
+    name     TEXT,
+    first_us INTEGER,
+    seen_us  INTEGER
+);
+",
 ];
 
 /// The version that this program works with.

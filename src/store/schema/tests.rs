@@ -10,6 +10,7 @@ const EARLIER: [&str; VERSION as usize - 1] = [
     include_str!("version_3.sql"),
     include_str!("version_4.sql"),
     include_str!("version_5.sql"),
+    include_str!("version_6.sql"),
 ];
 
 fn write(data: &Path, dump: &str) {
