@@ -66,13 +66,13 @@ pub fn recognise(present: &[Node], known: &[Known]) -> Vec<Placed> {
     same(&|k, n| k.serial.as_deref() == present[n].serial(), &mut placed);
 
     // Those left over of one kind and serial number: one and one is a move, anything else a guess.
-    let mut left: BTreeMap<(&str, Option<&str>), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    let mut left: BTreeMap<_, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
     for n in (0..present.len()).filter(|&n| placed[n] == Placed::New) {
-        left.entry((&kinds[n], present[n].serial())).or_default().0.push(n);
+        left.entry((kinds[n].as_str(), present[n].serial())).or_default().0.push(n);
     }
     for at in (0..known.len()).filter(|&at| !taken[at] && !known[at].pinned) {
         let known = &known[at];
-        left.entry((&known.kind, known.serial.as_deref())).or_default().1.push(at);
+        left.entry((known.kind.as_str(), known.serial.as_deref())).or_default().1.push(at);
     }
     for (new, missing) in left.into_values() {
         if let ([n], [at]) = (&new[..], &missing[..]) {
