@@ -18,6 +18,7 @@
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
 //! | `device` | which V4L2 devices are plugged in, and what makes each the same again |
 //! | `camera` | which cameras there are, each with its lasting number |
+//! | `hotplug` | V4L2 cameras as they are plugged in and out, each as itself |
 //! | `capture` | frames from a camera into the process |
 //! | `encoder` | FFmpeg as encoder: arguments, process, progress |
 //! | `mediamtx` | MediaMTX: file, process, paths, who may publish and read |
@@ -57,6 +58,7 @@ pub mod footage;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod health;
+pub mod hotplug;
 pub mod http;
 pub mod live;
 pub mod log;

@@ -47,6 +47,7 @@ mod tests {
             index,
             port: port.into(),
             usb: None,
+            odd: false,
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Node {
     pub port: String,
     /// What it says of itself; `None` = it is on another bus.
     pub usb: Option<Usb>,
+    /// Something of what it says was left out: it cannot be printed, or is too long.
+    pub odd: bool,
 }
 
 /// What a USB device's descriptors say.
@@ -47,8 +49,12 @@ impl Node {
                 };
                 format!("usb-{:04x}:{:04x}{function}", usb.vendor, usb.product)
             }
-            // A driver that makes several devices at one place tells them apart by name.
-            None => format!("{}/{}", self.port.split('-').next().unwrap_or_default(), self.name),
+            // A driver that makes several devices at one place tells them apart by name, or by order.
+            None => {
+                let bus = self.port.split('-').next().unwrap_or_default();
+                let order = if self.index == 0 { String::new() } else { format!(".{}", self.index) };
+                format!("{bus}/{}{order}", self.name)
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! What the kernel tells of devices that come and go (`NETLINK_KOBJECT_UEVENT`).
 //!
 //! Two ways to hear it: from the kernel itself (group 1), or from udevd after its rules ran (group 2), when
-//! the node has its owner and mode. Where udevd runs, it is waited for. Layouts: `lib/kobject_uevent.c` of
-//! Linux, `sd-device/device-monitor.c` of systemd.
+//! the node has its owner and mode. Where udevd runs, it is waited for, but what is gone is gone: that is
+//! heard from the kernel in any case. Layouts: `lib/kobject_uevent.c` of Linux, `sd-device/device-monitor.c`
+//! of systemd.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,6 +14,8 @@ use nix::sys::socket::{
     recvmsg, setsockopt, socket, sockopt,
 };
 use tokio::io::unix::AsyncFd;
+
+use super::devices::{Heard, Listen};
 
 /// One message of a device; the kernel's own are below 4 KiB, udevd's below 8.
 const MESSAGE: usize = 16 << 10;
@@ -30,6 +33,8 @@ pub enum What {
     Added,
     /// It is gone.
     Removed,
+    /// Something about it is different.
+    Changed,
 }
 
 /// Something about one V4L2 node.
@@ -43,8 +48,8 @@ pub struct Event {
     pub number: u64,
 }
 
-/// The events from the moment of its making on.
-pub struct Events {
+/// The events from the moment of its making on, by netlink.
+pub(super) struct Events {
     socket: AsyncFd<OwnedFd>,
     by_udevd: bool,
     buffer: Vec<u8>,
@@ -63,25 +68,21 @@ impl Events {
         setsockopt(&socket, sockopt::PassCred, &true)?;
         // More than the administrator allows is cut down by the kernel.
         setsockopt(&socket, sockopt::RcvBuf, &BACKLOG)?;
-        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, if by_udevd { UDEVD } else { KERNEL }))?;
+        let groups = if by_udevd { KERNEL | UDEVD } else { KERNEL };
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         #[expect(unsafe_code, reason = "the descriptor is owned here and stays the same one")]
         let socket = unsafe { AsyncFd::register(socket)? };
         Ok(Events { socket, by_udevd, buffer: vec![0; MESSAGE] })
     }
 
-    /// Whether udevd's rules have run before an event is told.
-    pub fn by_udevd(&self) -> bool {
-        self.by_udevd
-    }
-
-    /// The next event; `None` = some were lost, so everything has to be looked at anew. Cancel-safe.
-    pub async fn next(&mut self) -> io::Result<Option<Event>> {
+    async fn hear(&mut self) -> io::Result<Option<Event>> {
         loop {
             let mut ready = self.socket.readable().await?;
             let (buffer, by_udevd) = (&mut self.buffer, self.by_udevd);
             match ready.try_io(|socket| receive(socket.get_ref(), buffer, by_udevd)) {
-                Ok(Ok(Some(event))) => return Ok(Some(event)),
-                Ok(Ok(None)) => {}
+                Ok(Ok(Got::Event(event))) => return Ok(Some(event)),
+                Ok(Ok(Got::Cut)) => return Ok(None),
+                Ok(Ok(Got::Other)) => {}
                 // The kernel dropped what did not fit.
                 Ok(Err(e)) if e.raw_os_error() == Some(nix::libc::ENOBUFS) => return Ok(None),
                 Ok(Err(e)) => return Err(e),
@@ -91,20 +92,39 @@ impl Events {
     }
 }
 
-/// One message; `None` = not about a V4L2 node, or not from who may tell.
-fn receive(socket: &OwnedFd, buffer: &mut [u8], by_udevd: bool) -> io::Result<Option<Event>> {
+impl Listen for Events {
+    fn next(&mut self) -> Heard<'_> {
+        Box::pin(self.hear())
+    }
+}
+
+enum Got {
+    Event(Event),
+    /// A message that was too long to be understood.
+    Cut,
+    /// Not about a V4L2 node, not from who may tell, or told before by another.
+    Other,
+}
+
+/// One message.
+fn receive(socket: &OwnedFd, buffer: &mut [u8], by_udevd: bool) -> io::Result<Got> {
     let mut space = nix::cmsg_space!(nix::libc::ucred);
     let mut parts = [IoSliceMut::new(buffer)];
     let got =
         recvmsg::<NetlinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_DONTWAIT)?;
     let root = got.cmsgs()?.any(|c| matches!(c, ControlMessageOwned::ScmCredentials(who) if who.uid() == 0));
     let from_kernel = got.address.is_some_and(|a| a.pid() == 0);
-    let (length, cut) = (got.bytes, got.flags.contains(MsgFlags::MSG_TRUNC));
-    if !root || cut || from_kernel == by_udevd {
-        return Ok(None);
+    if !root || (!from_kernel && !by_udevd) {
+        return Ok(Got::Other);
     }
+    if got.flags.contains(MsgFlags::MSG_TRUNC) {
+        return Ok(Got::Cut);
+    }
+    let length = got.bytes;
     let message = &buffer[..length];
-    Ok(if by_udevd { of_udevd(message) } else { of_kernel(message) })
+    let event = if from_kernel { of_kernel(message) } else { of_udevd(message) };
+    let from_whom_it_is_heard = |event: &Event| !by_udevd || from_kernel == (event.what == What::Removed);
+    Ok(event.filter(from_whom_it_is_heard).map_or(Got::Other, Got::Event))
 }
 
 /// `add@/devices/…`, then the properties.
@@ -139,6 +159,7 @@ fn event(properties: &[u8]) -> Option<Event> {
     let what = match value("ACTION")? {
         "add" => What::Added,
         "remove" => What::Removed,
+        "change" => What::Changed,
         _ => return None,
     };
     let devpath = value("DEVPATH").filter(|p| p.starts_with("/devices/"))?.to_owned();
@@ -178,11 +199,12 @@ mod tests {
         assert_eq!(of_udevd(&udevds(&properties("add", "video4linux"))), Some(added));
         let removed = of_kernel(&kernels("remove", "video4linux")).unwrap();
         assert_eq!(removed.what, What::Removed);
+        assert_eq!(of_udevd(&udevds(&properties("change", "video4linux"))).unwrap().what, What::Changed);
     }
 
     #[test]
     fn other_events_are_not_ours() {
-        for (action, subsystem) in [("add", "usb"), ("change", "video4linux"), ("bind", "video4linux")] {
+        for (action, subsystem) in [("add", "usb"), ("bind", "video4linux")] {
             assert_eq!(of_kernel(&kernels(action, subsystem)), None, "{action} {subsystem}");
         }
         // The kernel's layout where udevd's is due, and the other way round.

@@ -16,7 +16,7 @@ fn node(text: &str) -> Node {
     let (product, serial, port) = parts(text);
     let usb = Usb { vendor: 0x46d, product, serial, interface: 0, model: String::new() };
     let path = PathBuf::from("/dev/video0");
-    Node { path, devpath: String::new(), name: String::new(), index: 0, port, usb: Some(usb) }
+    Node { path, devpath: String::new(), name: String::new(), index: 0, port, usb: Some(usb), odd: false }
 }
 
 /// `NUMBER=DEVICE`, with `!` behind it when it is pinned.

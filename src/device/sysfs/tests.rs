@@ -1,81 +1,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
-
-/// A sysfs with what is plugged in.
-struct Tree(tempfile::TempDir);
-
-/// A USB device as lists of real ones tell it: vendor, product, maker, model, serial number (`""` = none),
-/// and its nodes: interface, index, name.
-struct Device(u16, u16, &'static str, &'static str, &'static str, &'static [(u8, u32, &'static str)]);
-
-impl Tree {
-    fn new() -> Tree {
-        let tree = Tree(tempfile::tempdir().unwrap());
-        fs::create_dir_all(tree.0.path().join("class/video4linux")).unwrap();
-        tree
-    }
-
-    fn put(&self, path: &str, text: &str) {
-        let path = self.0.path().join(path.trim_start_matches('/'));
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("{text}\n")).unwrap();
-    }
-
-    /// Says on which bus a device hangs.
-    fn on(&self, bus: &str, device: &str) {
-        let device = self.0.path().join(device.trim_start_matches('/'));
-        fs::create_dir_all(&device).unwrap();
-        symlink(format!("/sys/bus/{bus}"), device.join("subsystem")).unwrap();
-    }
-
-    /// The next `videoN` below `parent`.
-    fn node(&self, parent: &str, index: u32, name: &str) {
-        let class = self.0.path().join("class/video4linux");
-        let number = fs::read_dir(&class).unwrap().count();
-        let place = format!("{}/video4linux/video{number}", parent.trim_start_matches('/'));
-        self.put(&format!("{place}/name"), name);
-        self.put(&format!("{place}/index"), &index.to_string());
-        symlink(format!("../../{place}"), class.join(format!("video{number}"))).unwrap();
-    }
-
-    /// Plugs a USB device in: `hub` is the path of the root hub's controller, `way` the kernel's `1-2.3`.
-    fn usb(&self, controller: &str, way: &str, device: &Device) {
-        let Device(vendor, product, maker, model, serial, nodes) = device;
-        let bus = way.split('-').next().unwrap();
-        let mut place = format!("{controller}/usb{bus}");
-        self.put(&format!("{place}/idVendor"), "1d6b");
-        // Hubs on the way.
-        let steps: Vec<usize> = way.match_indices('.').map(|(at, _)| at).chain([way.len()]).collect();
-        for end in steps {
-            place = format!("{place}/{}", &way[..end]);
-            self.put(&format!("{place}/idVendor"), "0bda");
-        }
-        self.put(&format!("{place}/idVendor"), &format!("{vendor:04x}"));
-        self.put(&format!("{place}/idProduct"), &format!("{product:04x}"));
-        for (name, text) in [("manufacturer", maker), ("product", model), ("serial", serial)] {
-            if !text.is_empty() {
-                self.put(&format!("{place}/{name}"), text);
-            }
-        }
-        for (interface, index, name) in *nodes {
-            let interface_place = format!("{place}/{way}:1.{interface}");
-            self.put(&format!("{interface_place}/bInterfaceNumber"), &format!("{interface:02x}"));
-            self.node(&interface_place, *index, name);
-        }
-    }
-
-    fn scan(&self) -> Vec<Node> {
-        let mut nodes = scan(self.0.path()).unwrap();
-        nodes.sort_by_key(|n| n.path.to_str().unwrap()["/dev/video".len()..].parse::<u32>().unwrap());
-        nodes
-    }
-}
-
-/// Of a desktop; the Raspberry Pi 4's is behind PCI too, the 5's is not.
-const XHCI: &str = "/devices/pci0000:00/0000:00:14.0";
-const PI4: &str = "/devices/platform/scb/fd500000.pcie/pci0000:00/0000:00:00.0/0000:01:00.0";
-const PI5: &str = "/devices/platform/axi/1000120000.pcie/1f00200000.usb/xhci-hcd.0";
+use crate::device::tree::{Device, PI4, PI5, Tree, XHCI};
 
 const UVC: &[(u8, u32, &str)] = &[(0, 0, "USB Camera"), (0, 1, "USB Camera")];
 
@@ -128,10 +54,13 @@ fn a_port_is_the_controller_and_the_way_over_hubs() {
     for (bus, controller, name) in [
         ("pci", XHCI, "pci-0000:00:14.0"),
         ("pci", PI4, "pci-0000:01:00.0"),
-        ("platform", PI5, "platform-xhci-hcd.0"),
+        ("platform", PI5, "platform-1f00200000.usb"),
     ] {
         let tree = Tree::new();
         tree.on(bus, controller);
+        if bus == "platform" {
+            tree.on(bus, controller.rsplit_once('/').unwrap().0);
+        }
         // The number of the bus is the order in which controllers were found.
         for (way, port) in [("1-1", "1"), ("1-1.4.2", "1.4.2"), ("3-2", "2")] {
             tree.usb(controller, way, &camera);
@@ -186,7 +115,7 @@ fn devices_on_other_buses_are_told_by_place_and_name() {
         ("platform/unicam-image", "platform-fe801000.csi"),
         ("platform/vivid-000-vid-cap", "platform-vivid.0"),
         ("platform/vivid-001-vid-cap", "platform-vivid.0"),
-        ("virtual/Cam A", "virtual"),
+        ("virtual/Cam A", "virtual-video3"),
     ];
     assert!(told.iter().map(|(k, p)| (k.as_str(), p.as_str())).eq(expected), "{told:?}");
 }
@@ -194,9 +123,9 @@ fn devices_on_other_buses_are_told_by_place_and_name() {
 #[test]
 fn hostile_and_torn_trees_are_survived() {
     let tree = Tree::new();
-    assert!(scan(&tree.0.path().join("nothing")).is_err());
+    assert!(Sysfs::new(&tree.path().join("nothing"), Path::new("/nowhere")).scan().is_err());
     assert_eq!(tree.scan(), []);
-    let class = tree.0.path().join("class/video4linux");
+    let class = tree.path().join("class/video4linux");
     // Gone meanwhile, not a camera, outside of sysfs.
     symlink("../../devices/gone/video0", class.join("video0")).unwrap();
     symlink("/etc", class.join("video1")).unwrap();
@@ -206,10 +135,11 @@ fn hostile_and_torn_trees_are_survived() {
     let name = "\u{1b}[31m\u{202e}\0camera\n../../../etc";
     let long = Box::leak("x".repeat(10_000).into_boxed_str());
     tree.usb(XHCI, "1-1", &Device(1, 2, long, "p\u{7}", "\u{1b}]0;\u{7}", &[(0, 0, "cam")]));
-    tree.put(&format!("{XHCI}/usb1/1-1/1-1:1.0/video4linux/video3/name"), name);
-    tree.put(&format!("{XHCI}/usb1/1-1/1-1:1.0/video4linux/video3/index"), "-1");
-    let nodes = scan(tree.0.path()).unwrap();
+    tree.put(&format!("{XHCI}/usb1/1-1/1-1:1.0/video4linux/video2/name"), name);
+    tree.put(&format!("{XHCI}/usb1/1-1/1-1:1.0/video4linux/video2/index"), "-1");
+    let nodes = tree.devices().scan().unwrap();
     assert_eq!(nodes.len(), 1, "{nodes:?}");
+    assert!(nodes[0].odd);
     let node = &nodes[0];
     for text in [node.name.as_str(), node.model(), &node.kind(), node.serial().unwrap_or(""), &node.port] {
         assert!(text.len() < 200 && text.bytes().all(|b| (0x20..0x7f).contains(&b)), "{text:?}");
