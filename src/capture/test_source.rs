@@ -22,6 +22,9 @@ use super::source_plan::SourcePlan;
 const BUFFERS: usize = 48;
 /// A source that gives nothing for this long is silent.
 const SILENCE: Duration = Duration::from_secs(2);
+/// Until the first frame, as the process has to start: that alone took FFmpeg 3.6 s on a busy emulated
+/// processor, and one that is ended then begins from nothing again.
+const FIRST: Duration = Duration::from_secs(10);
 /// The least time between two frames of a source.
 const APART: Duration = Duration::from_millis(1);
 const STOP_GRACE: Duration = Duration::from_millis(500);
@@ -167,8 +170,7 @@ impl Runner {
         let mut flowing = false;
         let mut told_silent = false;
         let broken = loop {
-            // One second more before the first frame: the process has to start.
-            let patience = if sequence == 0 { SILENCE + Duration::from_secs(1) } else { SILENCE };
+            let patience = if sequence == 0 { FIRST } else { SILENCE };
             let quiet = (last + patience).from_now();
             let size = tokio::select! {
                 biased;

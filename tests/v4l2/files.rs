@@ -1,0 +1,41 @@
+//! The guest's second disk: what a run lays over the Debian system, made in a second, so that a change of the box
+//! or of a unit needs no new system.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::mediaserver;
+use crate::common::testbox::PROGRAM;
+
+/// Units, module options and the agent, as they lie in the guest.
+const SYSTEM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/v4l2/system");
+/// What every image of a box holds.
+const COMMON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images/common");
+
+/// The daemon that runs in the guest: `FIELDCAM_TEST_PROGRAM` (a static one, say), or the one of this build.
+pub fn program() -> PathBuf {
+    std::env::var_os("FIELDCAM_TEST_PROGRAM").map_or_else(|| PathBuf::from(PROGRAM), PathBuf::from)
+}
+
+/// Makes the disk.
+pub fn pack(folder: &Path, image: &Path) {
+    for part in [COMMON, SYSTEM] {
+        done(Command::new("cp").args(["-r", "-T", part]).arg(folder));
+    }
+    let agent = folder.join("usr/lib/test/agent");
+    std::fs::set_permissions(agent, PermissionsExt::from_mode(0o755)).unwrap();
+    let programs = folder.join("usr/bin");
+    std::fs::create_dir_all(&programs).unwrap();
+    std::fs::copy(mediaserver::binary(), programs.join("mediamtx")).unwrap();
+    // Without what only a debugger reads: half of the size.
+    done(Command::new("strip").arg("-o").arg(programs.join("fieldcam")).arg(program()));
+    let options = ["-all-root", "-comp", "lz4", "-quiet", "-no-progress", "-noappend"];
+    done(Command::new("mksquashfs").arg(folder).arg(image).args(options));
+}
+
+#[track_caller]
+fn done(command: &mut Command) {
+    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
