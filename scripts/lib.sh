@@ -124,6 +124,8 @@ need_rust() {
     have cargo || [[ ! -x $bin/cargo ]] || PATH=$bin:$PATH
     want_command cc gcc
     want_package libc6-dev
+    # The crate v4l reads the kernel's own header with it.
+    want_package libclang-dev
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || want_package ca-certificates
     wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
     if have cargo && have rustc; then

@@ -17,6 +17,7 @@
 //! | `tls` | the certificate of the box, its fingerprint |
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
 //! | `device` | which V4L2 devices are plugged in, and what makes each the same again |
+//! | `v4l2` | the kernel's V4L2 calls: what a device can, its modes, its buffers |
 //! | `camera` | which cameras there are, each with its lasting number |
 //! | `hotplug` | V4L2 cameras as they are plugged in and out, each as itself |
 //! | `capture` | frames from a camera into the process |
@@ -76,3 +77,4 @@ pub mod snapshot;
 pub mod store;
 pub mod supervise;
 pub mod tls;
+pub mod v4l2;

@@ -47,8 +47,14 @@ fn frames_cost_no_allocation_once_the_pool_is_warm() {
     let mut slow = fanout.subscribe("slow", 6);
     let mut parser = MpjpegParser::new(FramePool::new(24));
     parser.push(b"--ffmpeg\r\n", Mono(0), |_| {}).unwrap();
-    let mut stream =
-        EncodePlan { encoder: VideoEncoder::Libx264, width: 1280, height: 720, fps: 30 }.stream();
+    let mut stream = EncodePlan {
+        encoder: VideoEncoder::Libx264,
+        width: 1280,
+        height: 720,
+        fps: 30,
+        format: FrameFormat::Mjpeg,
+    }
+    .stream();
     let mut head = Vec::with_capacity(64);
     let mut sequence = 0;
     let mut one_frame = || {

@@ -184,6 +184,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         clock: clock.clone(),
         media_dir: data.media(),
         ffmpeg,
+        plugs: tokio::sync::watch::Sender::new(Arc::default()).subscribe(),
         reach: Reach::new(&settings.discovery.allowed_hosts),
     };
     let cameras = pipeline::start(roster, &parts)?;

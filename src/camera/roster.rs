@@ -180,5 +180,6 @@ fn default_name(source: &SourceSpec, id: CameraId) -> String {
         SourceSpec::Test(_) => format!("Test camera {}", id.0),
         SourceSpec::Rtsp(url) => format!("Network camera {}", url.host()),
         SourceSpec::File(file) => format!("File {}", file.stem()),
+        SourceSpec::V4l2(_) => format!("Camera {}", id.0),
     }
 }

@@ -120,6 +120,21 @@ impl Fanout {
         Consumer { queue, shared: self.shared.clone() }
     }
 
+    /// Takes the oldest waiting frame from the consumer that has most of them, for a source that needs the
+    /// buffer. False: nobody has more than one.
+    pub fn shed(&self) -> bool {
+        let shared = lock(&self.shared);
+        let waiting = |queue: &&Arc<Queue>| lock(&queue.waiting).frames.len();
+        let Some(longest) = shared.consumers.iter().max_by_key(waiting) else { return false };
+        let mut waiting = lock(&longest.waiting);
+        let sheds = waiting.frames.len() > 1;
+        if sheds {
+            waiting.frames.pop_front();
+            waiting.lost += 1;
+        }
+        sheds
+    }
+
     /// The newest frame; its `captured` says how old it is.
     pub fn latest(&self) -> Option<Frame> {
         lock(&self.shared).latest.clone()

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::base::Mono;
+use crate::v4l2::{FourCc, Lease};
 
 /// What the bytes of a frame are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ use crate::base::Mono;
 pub enum FrameFormat {
     /// One JPEG picture, from SOI to EOI.
     Mjpeg,
+    /// Pixels of one of the formats that have [`FourCc::raw_bits`], rows without padding.
+    Raw(FourCc),
 }
 
 /// One whole frame. Cloning copies no picture.
@@ -23,7 +26,7 @@ pub struct Frame {
     pub format: FrameFormat,
     /// When it was captured, as near as the source can tell.
     pub captured: Mono,
-    /// Counts the frames this start of the source delivered, from 0.
+    /// Counts the frames of this start of the source, from 0; a gap is frames that were lost before they got here.
     pub sequence: u64,
     /// Picture width in pixels.
     pub width: u32,
@@ -31,33 +34,48 @@ pub struct Frame {
     pub height: u32,
 }
 
-/// The shared bytes of a frame; its buffer goes back to the pool with the last clone.
+/// The shared bytes of a frame; its buffer goes back to the pool, or to the driver, with the last clone.
 #[derive(Clone)]
-pub struct FrameBytes(Arc<Vec<u8>>);
+pub struct FrameBytes(Bytes);
+
+#[derive(Clone)]
+enum Bytes {
+    Ours(Arc<Vec<u8>>),
+    Drivers(Lease),
+}
 
 impl Deref for FrameBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Bytes::Ours(bytes) => bytes,
+            Bytes::Drivers(lease) => lease,
+        }
     }
 }
 
 impl AsRef<[u8]> for FrameBytes {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self
     }
 }
 
 impl From<Vec<u8>> for FrameBytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(bytes))
+        Self(Bytes::Ours(Arc::new(bytes)))
+    }
+}
+
+impl From<Lease> for FrameBytes {
+    fn from(lease: Lease) -> Self {
+        Self(Bytes::Drivers(lease))
     }
 }
 
 impl fmt::Debug for FrameBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.0.len())
+        write!(f, "{} bytes", self.len())
     }
 }
 
@@ -129,7 +147,7 @@ impl FramePool {
 
     /// Makes a filled buffer a frame's bytes.
     pub fn seal(&mut self, buffer: FrameBuffer) -> FrameBytes {
-        let bytes = FrameBytes(buffer.0.clone());
+        let bytes = FrameBytes(Bytes::Ours(buffer.0.clone()));
         self.give_back(buffer);
         bytes
     }

@@ -1,10 +1,12 @@
 //! Frames from a camera into the process: source → fan-out → encoder, snapshot, later more.
 //!
-//! Owns the frame, its pooled buffer, the fan-out and the synthetic source. Promises: every frame
+//! Owns the frame, its pooled buffer, the fan-out, the V4L2 and the synthetic source. Promises: every frame
 //! carries the CLOCK_MONOTONIC time of its capture; a frame is whole or not there; a consumer that
 //! is too slow loses its own oldest frame and nobody else's; no allocation per frame once the pool
-//! is warm. Costs one task per source and one copy of each frame, from the pipe into its buffer.
+//! is warm. Costs one task or thread per source, and one copy of each frame that comes through a pipe; a
+//! frame of a V4L2 device stays in the driver's buffer.
 
+mod device_source;
 mod fanout;
 mod frame;
 mod mpjpeg;
@@ -12,6 +14,7 @@ mod pattern;
 mod source_plan;
 mod test_source;
 
+pub use device_source::{CaptureCounters, CaptureMeter, DevicePlan, DeviceSource, device_words};
 pub use fanout::{Consumer, ConsumerCounters, ConsumerMeter, Fanout, FanoutCounters};
 pub use frame::{Frame, FrameBuffer, FrameBytes, FrameFormat, FramePool};
 pub use mpjpeg::{MpjpegParser, Part};

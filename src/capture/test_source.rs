@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::{Mono, Result};
 use crate::supervise::{Child, ChildSpec, Exit, FirstWords, Group, Spawner, Stdio, drain_lines};
+use crate::v4l2::Mode;
 
 use super::fanout::Fanout;
 use super::frame::{Frame, FrameFormat, FramePool};
@@ -39,6 +40,10 @@ pub enum SourceEvent {
     FirstFrame,
     /// No frame for this long; said once for each silence.
     Silent(Duration),
+    /// What a device delivers, as its driver has set it: before its first frame.
+    Mode(Mode),
+    /// The device is gone or its stream broke, and nothing more will come. Why, for the log and for people.
+    Gone(String),
     /// The process is gone and nothing more will come.
     Ended {
         /// How it ended.

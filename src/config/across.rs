@@ -13,6 +13,7 @@ pub(super) fn idle_keys(source: &SourceSpec) -> &'static [&'static str] {
         SourceSpec::Test(_) => &["audio"],
         // It comes at its own rate.
         SourceSpec::File(_) => &["audio", "fps"],
+        SourceSpec::V4l2(_) => &["audio"],
         // The camera decides its own picture, and stays connected anyway.
         SourceSpec::Rtsp(_) => &["resolution", "fps", "encoder", "keep_warm"],
     }

@@ -135,6 +135,8 @@ section! {
     "cameras" => Cameras {
         synthetic: Synthetic = "auto", synthetic(),
             "Number of test cameras; \"auto\" is two when there is no other camera", live;
+        v4l2: bool = true, switch(),
+            "Every camera that is plugged in is taken; when not, those with a section of their own";
         resolution: Resolution = "1280x720", parsed(Resolution::EXPECTS, str::parse::<Resolution>),
             "Picture size", live;
         fps: u32 = 30_i64, whole(1, 120),
@@ -157,13 +159,13 @@ section! {
         name: Option<String> = Preset::Absent, optional(line(1, 64)),
             "Name for people", live;
         resolution: Resolution = Preset::Inherited, parsed(Resolution::EXPECTS, str::parse::<Resolution>),
-            "Picture size (test cameras)", live;
+            "Picture size (test and plugged-in cameras)", live;
         fps: u32 = Preset::Inherited, whole(1, 120),
-            "Pictures a second (test cameras)", live;
+            "Pictures a second (test and plugged-in cameras)", live;
         encoder: VideoEncoder = Preset::Inherited, VideoEncoder::rule(),
-            "Video encoder (test cameras)", live;
+            "Video encoder (test and plugged-in cameras)", live;
         keep_warm: bool = Preset::Inherited, switch(),
-            "Keeps the encoder running when nobody watches (test cameras)", live;
+            "Keeps the encoder running when nobody watches (test and plugged-in cameras)", live;
         audio: bool = false, switch(),
             "Takes the camera's sound too (network cameras)", live;
     }

@@ -14,8 +14,7 @@ pub const PATTERNS: [&str; 6] =
     ["testsrc2", "testsrc", "smptehdbars", "smptebars", "pal75bars", "rgbtestsrc"];
 
 /// What `camera.source` may be, for people.
-pub(super) const EXPECTS: &str =
-    "\"rtsp://USER:PASSWORD@HOST/PATH\", \"rtsps://…\", \"test:PATTERN\" or \"file:PATH\" in quotes";
+pub(super) const EXPECTS: &str = "\"v4l2:IDENTITY\", \"rtsp://USER:PASSWORD@HOST/PATH\", \"rtsps://…\", \"test:PATTERN\" or \"file:PATH\" in quotes";
 
 /// Where a camera's pictures come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +25,8 @@ pub enum SourceSpec {
     Rtsp(RtspUrl),
     /// A video file, played over and over as if it were live.
     File(FilePath),
+    /// A camera that is plugged into the box.
+    V4l2(V4l2Identity),
 }
 
 /// The port of an `rtsp` or `rtsps` URL.
@@ -40,6 +41,7 @@ impl SourceSpec {
             SourceSpec::Test(pattern) => pattern.to_string(),
             SourceSpec::Rtsp(url) => url.identity(),
             SourceSpec::File(file) => file.to_string(),
+            SourceSpec::V4l2(identity) => identity.to_string(),
         }
     }
 }
@@ -51,7 +53,18 @@ impl fmt::Display for SourceSpec {
             SourceSpec::Test(pattern) => pattern.fmt(f),
             SourceSpec::Rtsp(url) => url.fmt(f),
             SourceSpec::File(file) => file.fmt(f),
+            SourceSpec::V4l2(identity) => identity.fmt(f),
         }
+    }
+}
+
+/// `v4l2:IDENTITY`: what makes a plugged-in camera the same again, as `fieldcam ctl cameras` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct V4l2Identity(String);
+
+impl fmt::Display for V4l2Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v4l2:{}", self.0)
     }
 }
 
@@ -158,8 +171,21 @@ impl FromStr for SourceSpec {
             "test" => parse_pattern(&text["test:".len().min(text.len())..]).map(SourceSpec::Test),
             "file" => parse_file(&text["file:".len().min(text.len())..]).map(SourceSpec::File),
             "rtsp" | "rtsps" => parse_rtsp(text).map(SourceSpec::Rtsp),
-            _ => Err("starts with none of rtsp:, rtsps:, test: and file:".into()),
+            "v4l2" => parse_v4l2(&text["v4l2:".len().min(text.len())..]).map(SourceSpec::V4l2),
+            _ => Err("starts with none of v4l2:, rtsp:, rtsps:, test: and file:".into()),
         }
+    }
+}
+
+fn parse_v4l2(text: &str) -> Result<V4l2Identity, String> {
+    /// Longer than any that the box gives.
+    const LONGEST: usize = 200;
+    match text {
+        "" => Err("names no camera (`fieldcam ctl cameras` shows the identities)".into()),
+        _ if text.len() > LONGEST || !text.bytes().all(|b| b.is_ascii_graphic()) => {
+            Err("is no identity of a camera (`fieldcam ctl cameras` shows them)".into())
+        }
+        _ => Ok(V4l2Identity(text.to_owned())),
     }
 }
 

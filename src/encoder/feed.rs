@@ -24,7 +24,7 @@ pub struct Shared {
     pub written: AtomicU64,
     /// Bytes written.
     pub bytes: AtomicU64,
-    /// Frames that were not later than the one before.
+    /// Frames that were not later than the one before, or are no part of this stream.
     pub refused: AtomicU64,
 }
 
@@ -57,6 +57,11 @@ impl Feed {
             let frame = self.frames.next().await;
             let now = Mono::now();
             if opening.is_some() && now.since(frame.captured) > STALE {
+                continue;
+            }
+            // A device that was set up anew may deliver something else until its encoder is started anew too.
+            if !self.stream.takes(frame.format, frame.width, frame.height) {
+                self.shared.refused.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
             if !self.stream.frame_head(frame.captured, frame.data.len(), &mut head) {

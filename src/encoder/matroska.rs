@@ -1,10 +1,12 @@
-//! The live Matroska stream on FFmpeg's standard input: one MJPEG track, one cluster a frame.
+//! The live Matroska stream on FFmpeg's standard input: one track of pictures, one cluster a frame.
 //!
 //! A bare MJPEG pipe carries no time: a source that says 30 fps and gives 12 made 2.0 s of footage
 //! out of 5.0 s. Here each cluster carries the capture time in microseconds, and because a cluster
 //! holds a single block, the block's 16-bit offset is always 0.
 
 use crate::base::Mono;
+use crate::capture::FrameFormat;
+use crate::v4l2::FourCc;
 
 const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
@@ -21,6 +23,7 @@ pub struct MatroskaStream {
     width: u32,
     height: u32,
     frame_ns: u64,
+    format: FrameFormat,
     first: Option<Mono>,
     last_us: Option<u64>,
 }
@@ -28,8 +31,9 @@ pub struct MatroskaStream {
 impl MatroskaStream {
     /// A stream of `width`x`height` pictures, nominally `fps` a second (the encoder's rate control
     /// and the level it signals go by that; the time of each frame is its own).
-    pub fn new(width: u32, height: u32, fps: u32) -> Self {
-        Self { width, height, frame_ns: 1_000_000_000 / u64::from(fps.max(1)), first: None, last_us: None }
+    pub fn new(width: u32, height: u32, fps: u32, format: FrameFormat) -> Self {
+        let frame_ns = 1_000_000_000 / u64::from(fps.max(1));
+        Self { width, height, frame_ns, format, first: None, last_us: None }
     }
 
     /// What comes before the first frame.
@@ -51,11 +55,18 @@ impl MatroskaStream {
         let mut video = Vec::new();
         uint(&mut video, 0xB0, u64::from(self.width));
         uint(&mut video, 0xBA, u64::from(self.height));
+        let codec: &[u8] = match self.format {
+            FrameFormat::Mjpeg => b"V_MJPEG",
+            FrameFormat::Raw(pixels) => {
+                element(&mut video, 0x2E_B524, &colour_space(pixels));
+                b"V_UNCOMPRESSED"
+            }
+        };
         let mut track = Vec::new();
         for (id, value) in [(0xD7, 1), (0x73C5, 1), (0x83, 1), (0x9C, 0), (0x23_E383, self.frame_ns)] {
             uint(&mut track, id, value);
         }
-        element(&mut track, 0x86, b"V_MJPEG");
+        element(&mut track, 0x86, codec);
         element(&mut track, 0xE0, &video);
         let mut tracks = Vec::new();
         element(&mut tracks, 0xAE, &track);
@@ -68,6 +79,11 @@ impl MatroskaStream {
         element(&mut out, INFO, &info);
         element(&mut out, TRACKS, &tracks);
         out
+    }
+
+    /// Whether a frame is of the kind that the header named.
+    pub fn takes(&self, format: FrameFormat, width: u32, height: u32) -> bool {
+        (self.format, self.width, self.height) == (format, width, height)
     }
 
     /// Puts into `head` what comes before a picture of `size` bytes captured at `captured`. False: the
@@ -90,6 +106,16 @@ impl MatroskaStream {
         size_of(head, block);
         head.extend(BLOCK_HEAD);
         true
+    }
+}
+
+/// FFmpeg's name of a pixel format where it is not V4L2's (`libavcodec/raw.c`).
+fn colour_space(pixels: FourCc) -> [u8; 4] {
+    match pixels {
+        FourCc::YUYV => *b"YUY2",
+        FourCc::YU12 => *b"I420",
+        FourCc::GREY => *b"Y800",
+        other => other.0,
     }
 }
 
@@ -135,8 +161,11 @@ mod tests {
     }
 
     #[test]
-    fn the_header_names_one_mjpeg_track() {
-        let header = MatroskaStream::new(1280, 720, 30).header();
+    fn the_header_names_one_track_and_what_it_is_made_of() {
+        let raw = MatroskaStream::new(64, 32, 30, FrameFormat::Raw(FourCc::YUYV)).header();
+        let stands = |text: &[u8]| raw.windows(text.len()).any(|w| w == text);
+        assert!(stands(b"V_UNCOMPRESSED") && stands(b"YUY2") && !stands(b"V_MJPEG"));
+        let header = MatroskaStream::new(1280, 720, 30, FrameFormat::Mjpeg).header();
         let (name, _, rest) = read(&header);
         assert_eq!(name, EBML);
         let (name, segment, _) = read(rest);
@@ -163,7 +192,7 @@ mod tests {
         fn every_cluster_holds_one_block_and_its_time(
             steps in proptest::collection::vec((0u64..5_000_000, 0usize..500), 1..50),
         ) {
-            let mut stream = MatroskaStream::new(640, 480, 30);
+            let mut stream = MatroskaStream::new(640, 480, 30, FrameFormat::Mjpeg);
             let mut head = Vec::new();
             let start = 7_000_000_000u64;
             let (mut at, mut last) = (start, None);

@@ -1,6 +1,7 @@
 //! FFmpeg's argument lists, as pure code. Only options that FFmpeg 5.1 and 7.1 both have.
 
 use crate::base::Secret;
+use crate::capture::FrameFormat;
 use crate::config::VideoEncoder;
 
 use super::matroska::MatroskaStream;
@@ -24,6 +25,8 @@ pub struct EncodePlan {
     pub height: u32,
     /// The rate the camera says it has.
     pub fps: u32,
+    /// What the frames are.
+    pub format: FrameFormat,
 }
 
 /// One argument list; the places of its secrets are marked, so that it can be printed without.
@@ -95,7 +98,7 @@ impl EncodePlan {
 
     /// The stream to write to FFmpeg's standard input.
     pub fn stream(&self) -> MatroskaStream {
-        MatroskaStream::new(self.width, self.height, self.fps)
+        MatroskaStream::new(self.width, self.height, self.fps, self.format)
     }
 
     /// 4 Mbit/s for 720p30, and less than in proportion above: bigger pictures compress better.
@@ -198,7 +201,13 @@ impl Plan {
 mod tests {
     use super::*;
 
-    const PLAN: EncodePlan = EncodePlan { encoder: VideoEncoder::Libx264, width: 1280, height: 720, fps: 30 };
+    const PLAN: EncodePlan = EncodePlan {
+        encoder: VideoEncoder::Libx264,
+        width: 1280,
+        height: 720,
+        fps: 30,
+        format: FrameFormat::Mjpeg,
+    };
 
     #[test]
     fn the_encoder_command_is_exactly_this() {

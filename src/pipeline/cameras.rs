@@ -301,6 +301,7 @@ impl Member {
             SourceSpec::Test(_) => "synthetic",
             SourceSpec::File(_) => "file",
             SourceSpec::Rtsp(_) => "rtsp",
+            SourceSpec::V4l2(_) => "v4l2",
         }
     }
 

@@ -35,6 +35,8 @@ pub enum Event {
     Readers(u32),
     /// MediaMTX answers, or not.
     Server(bool),
+    /// What the source reads is there, or no longer.
+    Present(bool),
     /// The source of this run delivers.
     SourceUp(u64),
     /// The source of this run ended.
@@ -132,6 +134,14 @@ impl Part {
         }
     }
 
+    /// Whatever failed before says nothing of what comes now.
+    fn begin_anew(&mut self) {
+        self.backoff.reset();
+        if matches!(self.stage, Stage::Waiting(_)) {
+            self.stage = Stage::Off;
+        }
+    }
+
     fn wait(&mut self, now: Mono) {
         self.failed = false;
         // The first restart is immediate: a camera that hiccups once should cost no footage.
@@ -197,6 +207,8 @@ pub struct Local {
     last_active: Mono,
     peek_until: Option<Mono>,
     server: bool,
+    /// What the source reads is there.
+    present: bool,
     stopped: bool,
     /// Since when the source has not been delivering while wanted.
     dry_since: Option<Mono>,
@@ -215,6 +227,7 @@ impl Local {
             last_active: Mono::default(),
             peek_until: None,
             server: false,
+            present: true,
             stopped: false,
             dry_since: None,
             // requirements.md P11: a camera reconnects within 10 s, FFmpeg within 5 s.
@@ -251,6 +264,12 @@ impl Local {
                     self.readers = 0;
                 }
             }
+            Event::Present(here) => {
+                if here && !self.present {
+                    self.source.begin_anew();
+                }
+                self.present = here;
+            }
             Event::SourceUp(run) => self.source.up(now, run),
             Event::SourceDown(run) => self.source.down(now, run),
             Event::SourceSilent(run) => self.source.condemn(run),
@@ -271,15 +290,15 @@ impl Local {
             self.open = false;
         }
         let stream = !self.stopped && (self.keep_warm || self.consumed() || self.open);
-        let want_source = stream || (!self.stopped && self.peek_until.is_some());
+        let asked = stream || (!self.stopped && self.peek_until.is_some());
         let delivering = matches!(self.source.stage, Stage::Running(_));
-        self.dry_since = if delivering || !want_source { None } else { self.dry_since.or(Some(now)) };
+        self.dry_since = if delivering || !asked { None } else { self.dry_since.or(Some(now)) };
         // While the source starts for the first time both children start side by side: an encoder
         // that waits for its first frame costs less than one started after it.
         let dry = self.dry_since.is_some_and(|since| now >= since + ENCODER_PATIENCE);
         let want_encoder = stream && self.server && !dry;
         let mut actions = Vec::new();
-        match self.source.reconcile(now, want_source) {
+        match self.source.reconcile(now, asked && self.present) {
             Some(Verb::Start(run)) => actions.push(Action::StartSource(run)),
             Some(Verb::Stop(run)) => actions.push(Action::StopSource(run)),
             None => {}

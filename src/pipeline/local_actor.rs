@@ -1,5 +1,6 @@
 //! Runs [`super::local`] for one camera in the frame path: carries out its actions, feeds it events.
 
+mod device;
 mod view;
 
 use std::collections::VecDeque;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use crate::base::Mono;
+use crate::base::{Mono, Result};
 use crate::camera::CameraDef;
 use crate::capture::{Fanout, SourceEvent, SourcePlan, TestSource};
 use crate::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec, Prepared};
@@ -29,12 +30,18 @@ const SPARE_AFTER: Duration = Duration::from_millis(300);
 /// How often a file camera looks for its file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+pub(super) use device::PluggedIn;
 pub(super) use view::first_view;
+
+/// What reads a camera; dropping it ends that.
+type Running = Box<dyn Send>;
 
 /// The actor of one camera in the frame path.
 pub(super) struct LocalActor {
     pub def: CameraDef,
-    pub source_plan: SourcePlan,
+    pub source_plan: Option<SourcePlan>,
+    /// The V4L2 device that it reads, for a camera of that kind.
+    pub device: Option<device::PluggedIn>,
     /// The file that it plays, for a camera of that kind.
     pub file: Option<PathBuf>,
     pub encoder_plan: EncodePlan,
@@ -49,14 +56,14 @@ pub(super) struct LocalActor {
 /// The children of the machine's present runs.
 #[derive(Default)]
 pub(super) struct Children {
-    source: Option<Run<TestSource, SourceEvent>>,
+    source: Option<Run<Running, SourceEvent>>,
     encoder: Option<Run<Encoder, EncoderEvent>>,
     /// An FFmpeg that is loaded and waits: most of a cold start is over before anybody asks.
     spare: Option<Prepared>,
     /// When the next one is loaded.
     spare_at: Option<Mono>,
     ready: Option<PathWatch>,
-    /// Its file is not there.
+    /// Its file or its device is not there.
     absent: bool,
     problem: Option<String>,
     started_us: Option<i64>,
@@ -79,6 +86,8 @@ enum News {
     Count,
     /// The file is looked for.
     Look,
+    /// The device was plugged in or pulled out, or was asked what it can.
+    Device(device::News),
     /// FFmpeg came or went.
     Ffmpeg,
     /// Time to load the FFmpeg in waiting.
@@ -99,6 +108,7 @@ impl LocalActor {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = false;
         self.look_for_file().await;
+        self.look_for_device().await;
         let running = server.borrow_and_update().running;
         self.take(Event::Server(running)).await;
         let recording = wanted.borrow_and_update().contains(&self.def.id);
@@ -120,6 +130,7 @@ impl LocalActor {
                 Ok(()) = wanted.changed() => News::Wanted(wanted.borrow_and_update().contains(&id)),
                 _ = count.tick(), if self.children.encoder.is_some() => News::Count,
                 _ = look.tick(), if self.file.is_some() => News::Look,
+                news = device::news(&mut self.device), if !stopping => News::Device(news),
                 () = ffmpeg.changed() => News::Ffmpeg,
                 () = until(self.children.spare_at), if !stopping => News::Spare,
                 () = until(self.machine.deadline()) => News::Tick,
@@ -160,6 +171,7 @@ impl LocalActor {
                         self.take(Event::Tick).await;
                     }
                 }
+                News::Device(news) => self.device_said(news).await,
                 News::Ffmpeg => {
                     self.prepare_spare().await;
                     self.take(Event::Tick).await;
@@ -194,6 +206,16 @@ impl LocalActor {
                 self.children.problem = Some("the camera is connected and gives no picture".into());
                 self.parts.recordings.fault(self.def.id, GapCause::CameraSilent);
                 self.take(Event::SourceSilent(run)).await;
+            }
+            SourceEvent::Mode(mode) => self.delivers(mode).await,
+            SourceEvent::Gone(why) => {
+                let asked = self.children.source.take().is_some_and(|s| s.was_stopped());
+                if !asked {
+                    tracing::warn!(camera = %self.def.id, why, "the device gives no more pictures");
+                    self.children.problem = Some(why);
+                    self.parts.recordings.fault(self.def.id, GapCause::CameraDisconnected);
+                }
+                self.take(Event::SourceDown(run)).await;
             }
             SourceEvent::Ended { exit, words } => {
                 let asked = self.children.source.take().is_some_and(|s| s.was_stopped());
@@ -293,25 +315,30 @@ impl LocalActor {
     }
 
     async fn start_source(&mut self, run: u64) -> bool {
-        if !self.parts.ffmpeg.is_there() || self.children.absent {
+        if self.children.absent {
             return false;
         }
         let (sender, events) = mpsc::channel(8);
         let name = self.def.id.to_string();
         let parts = &self.parts;
-        let started = TestSource::start(
-            &name,
-            self.source_plan.clone(),
-            parts.ffmpeg.path(),
-            &parts.spawner,
-            &parts.group,
-            self.fanout.clone(),
-            sender,
-        );
-        match started.await {
-            Ok(child) => {
-                let pid = child.pid();
-                self.children.source = Some(Run::new(run, child, pid, events));
+        let started: Result<Running> = match (&self.source_plan, &self.device) {
+            (Some(plan), _) if parts.ffmpeg.is_there() => TestSource::start(
+                &name,
+                plan.clone(),
+                parts.ffmpeg.path(),
+                &parts.spawner,
+                &parts.group,
+                self.fanout.clone(),
+                sender,
+            )
+            .await
+            .map(|source| Box::new(source) as Running),
+            (None, Some(device)) => device.start(&name, &parts.group, self.fanout.clone(), sender),
+            _ => return false,
+        };
+        match started {
+            Ok(source) => {
+                self.children.source = Some(Run::new(run, source, 0, events));
                 true
             }
             Err(error) => {

@@ -19,18 +19,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use cameras::Cameras;
 use cameras::{Lineup, Member};
+use local_actor::PluggedIn;
 pub use view::{
     CameraStatus, CameraView, EncoderView, FfmpegState, StreamPhase, StreamStarted, StreamStopped,
     StreamView, Validation,
 };
 
-use crate::base::{Clock, Result};
+use crate::base::{CameraId, Clock, Result};
 use crate::camera::{CameraDef, Roster};
-use crate::capture::{Fanout, FilePlan, SourcePlan, TestPlan};
+use crate::capture::{Fanout, FilePlan, FrameFormat, SourcePlan, TestPlan};
 use crate::config::SourceSpec;
 use crate::encoder::EncodePlan;
 use crate::mediamtx::{MediaMtx, PathSource, PathSpec};
@@ -41,6 +42,18 @@ use crate::recording::{Intent, Recordings};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
 use crate::supervise::{Group, Program, Spawner};
+
+/// Where a V4L2 camera is plugged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plug {
+    /// Its node.
+    pub node: PathBuf,
+    /// Another number is another plugging, though the node be the same.
+    pub number: u64,
+}
+
+/// Where each V4L2 camera is plugged in now; one that is missing is pulled out.
+pub type Plugs = watch::Receiver<Arc<BTreeMap<CameraId, Plug>>>;
 
 /// What every actor works with.
 #[derive(Clone)]
@@ -69,6 +82,8 @@ pub struct Parts {
     pub media_dir: PathBuf,
     /// The FFmpeg program.
     pub ffmpeg: Program,
+    /// Where V4L2 cameras are plugged in.
+    pub plugs: Plugs,
     /// Which hosts added cameras may lead to.
     pub reach: Reach,
 }
@@ -127,21 +142,32 @@ fn start_member(def: CameraDef, parts: &Parts) -> Result<Member> {
             let path = file.within(&parts.media_dir);
             SourcePlan::File(FilePlan { path, width: def.width, height: def.height })
         }
+        SourceSpec::V4l2(_) => return Ok(start_local(def, None, orders, sender, parts)),
     };
-    Ok(start_local(def, plan, orders, sender, parts))
+    Ok(start_local(def, Some(plan), orders, sender, parts))
 }
 
 fn start_local(
     def: CameraDef,
-    source_plan: SourcePlan,
+    source_plan: Option<SourcePlan>,
     orders: mpsc::Receiver<cameras::Order>,
     sender: mpsc::Sender<cameras::Order>,
     parts: &Parts,
 ) -> Member {
-    let encoder_plan =
-        EncodePlan { encoder: def.encoder, width: def.width, height: def.height, fps: def.fps };
+    let encoder_plan = EncodePlan {
+        encoder: def.encoder,
+        width: def.width,
+        height: def.height,
+        fps: def.fps,
+        format: FrameFormat::Mjpeg,
+    };
     let fanout = Fanout::new();
-    let (view, seen) = shown::Shown::new(local_actor::first_view(&def), &parts.notices);
+    let device = source_plan.is_none().then(|| PluggedIn::new(parts.plugs.clone()));
+    let first = match &device {
+        Some(device) => device.view(&def),
+        None => local_actor::first_view(&def),
+    };
+    let (view, seen) = shown::Shown::new(first, &parts.notices);
     let stills = still::Stills::of_frames(fanout.clone(), def.fps, parts.snapshots.clone());
     let mut member = Member {
         preview: stills.preview(parts.makers.clone(), &parts.group, sender.clone()),
@@ -159,10 +185,11 @@ fn start_local(
         parts: parts.clone(),
         children: local_actor::Children::default(),
         file: match &source_plan {
-            SourcePlan::File(plan) => Some(plan.path.clone()),
-            SourcePlan::Test(_) => None,
+            Some(SourcePlan::File(plan)) => Some(plan.path.clone()),
+            Some(SourcePlan::Test(_)) | None => None,
         },
         source_plan,
+        device,
         encoder_plan,
         fanout,
         orders,

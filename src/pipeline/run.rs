@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub(super) struct Run<T, E> {
     /// The machine's number for it.
     pub run: u64,
-    /// Its process id.
+    /// Its process id; 0 when it is no process.
     pub pid: u32,
     /// When it was started.
     pub since: Mono,

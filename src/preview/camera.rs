@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::cache::{Cache, Failure, Place, Promise};
 use super::counters::{Counters, Tally, Waiting, Watching};
-use super::makers::{Job, Makers};
+use super::makers::{Job, Makers, Original};
 use super::source::{Following, Raw, Source};
 use crate::base::{Error, Mono};
 use crate::capture::{Fanout, Frame, FramePool};
@@ -24,6 +24,8 @@ const AUTO_CLOSE: Duration = Duration::from_secs(300);
 const ASK_EVERY: Duration = Duration::from_secs(10);
 /// Buffers for pictures as the camera gives them: those being sent, each to any number of clients.
 const BUFFERS: usize = 64;
+/// Of the JPEG that stands for a raw picture as the camera gave it.
+const PIXELS_QUALITY: u8 = 85;
 
 /// In which quality a picture is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +167,7 @@ impl Preview {
         let made = async {
             let own = match raw {
                 Raw::Jpeg(number, frame) => self.keep(number, frame).await?,
+                Raw::Pixels(number, frame) => self.drawn(number, frame, after).await?,
                 Raw::Keyframe(keyframe) => self.decoded(keyframe, after).await?,
             };
             match quality.number() {
@@ -204,6 +207,12 @@ impl Preview {
         };
         drop(frame);
         cell.wait().await
+    }
+
+    /// A raw picture as JPEG, made once for all who look.
+    async fn drawn(&self, number: u64, frame: Frame, after: u64) -> Result<Picture, Failure> {
+        let captured = frame.captured;
+        self.made(Quality::OWN, number, captured, PIXELS_QUALITY, Original::Pixels(frame), after).await
     }
 
     /// A network camera's keyframe as JPEG.
@@ -249,15 +258,28 @@ impl Preview {
         number: u8,
         after: u64,
     ) -> Result<Picture, Failure> {
-        let place = self.kept().cache.look(quality, own.number, after);
+        self.made(quality, own.number, own.captured, number, Original::Jpeg(own.jpeg), after).await
+    }
+
+    /// A picture that is made of `original` once for all who ask for it in this quality.
+    async fn made(
+        &self,
+        quality: Quality,
+        number: u64,
+        captured: Mono,
+        percent: u8,
+        original: Original,
+        after: u64,
+    ) -> Result<Picture, Failure> {
+        let place = self.kept().cache.look(quality, number, after);
         let cell = match place {
             Place::Known(cell) => cell,
             Place::Make(cell) => {
                 let job = Job {
-                    number: own.number,
-                    captured: own.captured,
-                    original: own.jpeg,
-                    quality: number,
+                    number,
+                    captured,
+                    original,
+                    quality: percent,
                     counters: self.0.counters.clone(),
                     promise: Promise(cell.clone()),
                 };

@@ -12,7 +12,8 @@ use super::camera::Picture;
 use super::counters::Counters;
 use super::jpeg;
 use crate::base::Mono;
-use crate::capture::FramePool;
+use crate::capture::{Frame, FramePool};
+use crate::snapshot::jpeg_of_pixels;
 
 /// Waiting jobs beyond this are refused: at 10 ms each their pictures would be old when they came.
 const QUEUE: usize = 32;
@@ -38,11 +39,27 @@ struct State {
     idle: usize,
 }
 
+/// What a picture is made of.
+pub(super) enum Original {
+    Jpeg(Bytes),
+    Pixels(Frame),
+}
+
+impl Original {
+    /// Bytes.
+    fn len(&self) -> usize {
+        match self {
+            Original::Jpeg(jpeg) => jpeg.len(),
+            Original::Pixels(frame) => frame.data.len(),
+        }
+    }
+}
+
 /// One picture to be made.
 pub(super) struct Job {
     pub number: u64,
     pub captured: Mono,
-    pub original: Bytes,
+    pub original: Original,
     pub quality: u8,
     pub counters: Arc<Counters>,
     pub promise: Promise,
@@ -113,7 +130,10 @@ impl Job {
         let mut own = Vec::new();
         let mut pooled = buffers.take(self.original.len() / 2);
         let out = pooled.as_mut().map_or(&mut own, |buffer| buffer.bytes_mut());
-        let made = jpeg::reencode(&self.original, self.quality, pixels, out);
+        let made = match &self.original {
+            Original::Jpeg(jpeg) => jpeg::reencode(jpeg, self.quality, pixels, out),
+            Original::Pixels(frame) => jpeg_of_pixels(frame, self.quality, out),
+        };
         self.counters.encoded(self.quality);
         let bytes = match pooled {
             Some(buffer) if made.is_ok() => Bytes::from_owner(buffers.seal(buffer)),
@@ -147,7 +167,7 @@ mod tests {
         let job = Job {
             number: 1,
             captured: Mono(1),
-            original: Bytes::from_static(original),
+            original: Original::Jpeg(Bytes::from_static(original)),
             quality: 50,
             counters: Arc::default(),
             promise: Promise(cell.clone()),

@@ -26,6 +26,8 @@ pub(super) enum Source {
 /// A picture as the camera gave it.
 pub(super) enum Raw {
     Jpeg(u64, Frame),
+    /// To be made a JPEG once.
+    Pixels(u64, Frame),
     Keyframe(Keyframe),
 }
 
@@ -33,7 +35,7 @@ impl Raw {
     /// Rises with every picture of the camera, for as long as the program runs.
     pub fn number(&self) -> u64 {
         match self {
-            Raw::Jpeg(number, _) => *number,
+            Raw::Jpeg(number, _) | Raw::Pixels(number, _) => *number,
             // The milliseconds of its arrival: a reader begins anew whenever the camera comes back,
             // and keyframes are much further apart.
             Raw::Keyframe(keyframe) => keyframe.arrived.0 / 1_000_000,
@@ -42,7 +44,7 @@ impl Raw {
 
     pub fn captured(&self) -> Mono {
         match self {
-            Raw::Jpeg(_, frame) => frame.captured,
+            Raw::Jpeg(_, frame) | Raw::Pixels(_, frame) => frame.captured,
             Raw::Keyframe(keyframe) => keyframe.arrived,
         }
     }
@@ -52,7 +54,7 @@ impl Source {
     /// The newest picture; none while the camera gives none.
     pub fn newest(&self) -> Option<Raw> {
         match self {
-            Source::Frames(fanout) => fanout.newest().map(jpeg),
+            Source::Frames(fanout) => fanout.newest().map(raw),
             Source::Keyframes { readers, .. } => {
                 let following = readers.borrow();
                 let keyframe = following.as_ref()?.borrow().clone();
@@ -64,7 +66,7 @@ impl Source {
     /// The newest picture once it is another than `number`, however long it takes; cancel-safe.
     pub async fn newer_than(&self, number: u64) -> Raw {
         match self {
-            Source::Frames(fanout) => jpeg(fanout.newer_than(number).await),
+            Source::Frames(fanout) => raw(fanout.newer_than(number).await),
             Source::Keyframes { readers, .. } => {
                 let mut readers = readers.clone();
                 loop {
@@ -81,9 +83,10 @@ impl Source {
     }
 }
 
-fn jpeg((number, frame): (u64, Frame)) -> Raw {
+fn raw((number, frame): (u64, Frame)) -> Raw {
     match frame.format {
         FrameFormat::Mjpeg => Raw::Jpeg(number, frame),
+        FrameFormat::Raw(_) => Raw::Pixels(number, frame),
     }
 }
 

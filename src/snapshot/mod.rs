@@ -9,6 +9,7 @@
 mod decoder;
 mod keyframe;
 mod picture;
+mod pixels;
 mod reader;
 mod reconcile;
 mod stills;
@@ -16,5 +17,6 @@ mod stills;
 pub use decoder::Decoder;
 pub use keyframe::{Assembler, Codec};
 pub use picture::one_picture;
+pub use pixels::jpeg_of_pixels;
 pub use reader::{Keyframe, Keyframes};
 pub use stills::{SnapshotInfo, Snapshots};

@@ -15,11 +15,14 @@ use crate::notice::{Fact, Notices};
 use crate::store::{SnapshotRow, Store};
 
 use super::decoder::Decoder;
+use super::pixels::jpeg_of_pixels;
 use super::reader::Keyframe;
 use super::reconcile::Listing;
 
 /// How many stills of one camera may be taken in one second under default names.
 const TRIES: u32 = 200;
+/// Of the JPEG that is made of a raw picture.
+const QUALITY: u8 = 92;
 
 /// A still.
 pub type SnapshotInfo = SnapshotRow;
@@ -69,6 +72,21 @@ impl Snapshots {
             FrameFormat::Mjpeg => {
                 let age = Mono::now().since(frame.captured);
                 self.save(camera, name, frame.data.clone(), age).await
+            }
+            FrameFormat::Raw(_) => {
+                check_wish(name.as_deref())?;
+                let age = Mono::now().since(frame.captured);
+                let frame = frame.clone();
+                let made = tokio::task::spawn_blocking(move || {
+                    let mut jpeg = Vec::new();
+                    jpeg_of_pixels(&frame, QUALITY, &mut jpeg).map(|()| jpeg)
+                });
+                let jpeg = made.await.map_err(Error::internal)?;
+                let jpeg = jpeg.map_err(|why| {
+                    Error::dependency("camera", "its picture cannot be made a JPEG")
+                        .caused_by(std::io::Error::other(why))
+                })?;
+                self.save(camera, name, jpeg, age).await
             }
         }
     }

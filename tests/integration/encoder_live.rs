@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crate::common::mediaserver::Server;
 use crate::common::squares;
-use fieldcam::base::Secret;
-use fieldcam::capture::{Fanout, SourceEvent, TestPlan, TestSource};
+use fieldcam::base::{Mono, Secret};
+use fieldcam::capture::{Fanout, Frame, FrameBytes, FrameFormat, SourceEvent, TestPlan, TestSource};
 use fieldcam::config::VideoEncoder;
 use fieldcam::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec, Plan, repack};
 use fieldcam::supervise::{Group, Phases, Spawner};
+use fieldcam::v4l2::FourCc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
@@ -62,7 +63,13 @@ impl Rig {
     }
 }
 
-const PLAN: EncodePlan = EncodePlan { encoder: VideoEncoder::Libx264, width: 1280, height: 720, fps: 30 };
+const PLAN: EncodePlan = EncodePlan {
+    encoder: VideoEncoder::Libx264,
+    width: 1280,
+    height: 720,
+    fps: 30,
+    format: FrameFormat::Mjpeg,
+};
 
 async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), work).await.unwrap_or_else(|_| panic!("in vain: {what}"))
@@ -219,4 +226,65 @@ async fn a_reader_that_waits_gets_its_first_keyframe_soon() {
     }
     times.sort();
     assert!(times[2] < Duration::from_secs(4), "{times:?}");
+}
+
+/// A picture whose left half is red and whose right half is blue (ITU-R BT.601), in a format of V4L2.
+fn red_and_blue(format: FourCc, width: usize, height: usize) -> Vec<u8> {
+    let at = |x: usize| if x < width / 2 { [81, 90, 240] } else { [41, 240, 110] };
+    let plane = |n: usize, step: usize, rows: usize| -> Vec<u8> {
+        (0..rows).flat_map(|_| (0..width).step_by(step).map(|x| at(x)[n])).collect()
+    };
+    match format {
+        FourCc::YUYV | FourCc::UYVY => (0..height)
+            .flat_map(|_| (0..width).step_by(2).map(at))
+            .flat_map(|[y, u, v]| if format == FourCc::YUYV { [y, u, y, v] } else { [u, y, v, y] })
+            .collect(),
+        FourCc::NV12 => {
+            let chroma =
+                (0..height / 2).flat_map(|_| (0..width).step_by(2).flat_map(|x| [at(x)[1], at(x)[2]]));
+            plane(0, 1, height).into_iter().chain(chroma).collect()
+        }
+        FourCc::YU12 => [plane(0, 1, height), plane(1, 2, height / 2), plane(2, 2, height / 2)].concat(),
+        _ => plane(0, 1, height),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn raw_pictures_arrive_in_their_colours() {
+    let (width, height) = (320, 180);
+    for format in [FourCc::YUYV, FourCc::UYVY, FourCc::NV12, FourCc::YU12, FourCc::GREY] {
+        let rig = Rig::new();
+        let picture: FrameBytes = red_and_blue(format, width, height).into();
+        let (width, height) = (width as u32, height as u32);
+        let format = FrameFormat::Raw(format);
+        let plan = EncodePlan { encoder: VideoEncoder::Libx264, width, height, fps: 20, format };
+        let (encoder, mut inbox) = rig.encode(plan.plan(), "live", true).await;
+        let mut beat = tokio::time::interval(Duration::from_millis(50));
+        let feed = async {
+            for sequence in 0.. {
+                beat.tick().await;
+                let (captured, data) = (Mono::now(), picture.clone());
+                rig.fanout.publish(Frame { data, format, captured, sequence, width, height });
+            }
+        };
+        tokio::select! {
+            () = feed => {}
+            () = until_frames(&mut inbox, 30) => {}
+        }
+        encoder.stop().await;
+        let (file, _dir) = rig.server.recorded("live");
+        crate::common::ffmpeg::decode_all(&file).unwrap();
+        // The two halves as one pixel each.
+        let one = ["-frames:v", "1", "-vf", "format=rgb24,scale=2:1:flags=area", "-f", "rawvideo", "-"];
+        let file = file.to_string_lossy();
+        let args = [&["-v", "error", "-i", &file], &one[..]].concat();
+        let seen = crate::common::ffmpeg::run("ffmpeg", &args).stdout;
+        let wanted: [u8; 6] = if format == FrameFormat::Raw(FourCc::GREY) {
+            [76, 76, 76, 29, 29, 29]
+        } else {
+            [255, 0, 0, 0, 0, 255]
+        };
+        let far = seen.iter().zip(wanted).map(|(s, w)| s.abs_diff(w)).max();
+        assert!(seen.len() == 6 && far < Some(20), "{format:?}: {seen:?}, not {wanted:?}");
+    }
 }

@@ -52,7 +52,7 @@ fn unknown_names_are_refused_with_the_nearest_known_one() {
     one_mistake("[camera]\nsource = \"test:testsrc\"", &["camera", "[[camera]]"]);
     one_mistake("camera = [5]", &["camera[0]", "[[camera]]"]);
     // Keys of later issues do nothing yet, and what does nothing is not accepted.
-    one_mistake("[cameras]\nv4l2 = true", &["unknown"]);
+    one_mistake("[cameras]\nusb = true", &["unknown"]);
 }
 
 #[test]
@@ -204,7 +204,8 @@ fn sources_follow_their_grammar() {
         "rtsp://h/x#y",
         "rtsp://h/a b",
         "http://h/x",
-        "v4l2:usb",
+        "v4l2:",
+        "v4l2:usb 1",
         "file:",
         "file:/",
         "file:a/",

@@ -1,6 +1,6 @@
 //! What the rest of the program may know of a camera in the frame path.
 
-use super::LocalActor;
+use super::{LocalActor, PluggedIn};
 use crate::camera::CameraDef;
 use crate::config::VideoEncoder;
 use crate::pipeline::cameras::NO_FFMPEG;
@@ -21,6 +21,13 @@ pub(in crate::pipeline) fn first_view(def: &CameraDef) -> CameraView {
         resolutions: vec![(def.width, def.height)],
         fps_options: vec![def.fps],
         validation: Validation::Confirmed,
+        ..first_view_of_device(def)
+    }
+}
+
+/// The same of a camera that nobody has asked yet what it can.
+pub(in crate::pipeline) fn first_view_of_device(def: &CameraDef) -> CameraView {
+    CameraView {
         needs_ffmpeg: true,
         encoded_as: Some(match def.encoder {
             VideoEncoder::Libx264 => H264,
@@ -47,7 +54,10 @@ impl LocalActor {
             _ => children.started_us.or_else(|| Some(self.parts.clock.wall_us())),
         };
         let failing = self.machine.failing();
-        let mut view = first_view(&self.def);
+        let mut view = match &self.device {
+            Some(device) => device.view(&self.def),
+            None => first_view(&self.def),
+        };
         view.status = if failing { CameraStatus::Error } else { CameraStatus::Connected };
         view.problem = children.problem.clone().filter(|_| failing || phase == StreamPhase::Error);
         if self.file.is_some() {
@@ -55,9 +65,13 @@ impl LocalActor {
             view.fps = if children.rate >= 1.0 { children.rate.round() as u32 } else { 0 };
             view.fps_options = if view.fps > 0 { vec![view.fps] } else { Vec::new() };
         }
-        if children.absent {
+        if children.absent && self.file.is_some() {
             view.status = CameraStatus::Disconnected;
             view.problem = Some("its file is not there".into());
+        }
+        if let Some((status, why)) = self.device.as_ref().and_then(PluggedIn::trouble) {
+            view.status = status;
+            view.problem = Some(why);
         }
         let active = phase == StreamPhase::Active;
         if !active && !self.parts.ffmpeg.is_there() {

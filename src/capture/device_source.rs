@@ -1,0 +1,331 @@
+//! A V4L2 camera: its driver's buffers, lent to every consumer and given back when the last lets go.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::base::{Mono, Result};
+use crate::supervise::Group;
+use crate::v4l2::{Device, Filled, FourCc, Mode, Stream, Wakeup};
+
+use super::fanout::Fanout;
+use super::frame::{Frame, FrameBytes, FrameFormat, FramePool};
+use super::test_source::SourceEvent;
+
+/// What the buffers of one camera may take together; at least four there are in any case.
+const MEMORY: u64 = 48 << 20;
+/// Buffers of pictures whose rows have to be packed.
+const PACKED: usize = 8;
+/// A device that gives nothing for this long is silent.
+const SILENCE: Duration = Duration::from_secs(2);
+/// A picture that was captured this long ago is not shown as what the camera sees now.
+const LATE: Duration = Duration::from_secs(1);
+/// Buffers that the driver has at least, before the slowest consumer loses its oldest picture.
+const WITH_DRIVER: usize = 2;
+
+/// Which device, and how it is to deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DevicePlan {
+    /// Its node.
+    pub node: PathBuf,
+    /// One of its modes.
+    pub mode: Mode,
+}
+
+/// What came from a device, and what of it was no good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CaptureCounters {
+    /// Frames handed to the consumers.
+    pub good: u64,
+    /// Frames that the driver counted and nobody got.
+    pub lost: u64,
+    /// Frames that the driver called damaged, too short, or no whole JPEG.
+    pub corrupt: u64,
+    /// Frames that came too late, or were not newer than the one before.
+    pub late: u64,
+}
+
+/// Reads the counters of a source. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct CaptureMeter(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    good: AtomicU64,
+    lost: AtomicU64,
+    corrupt: AtomicU64,
+    late: AtomicU64,
+}
+
+impl CaptureMeter {
+    /// What came so far.
+    pub fn counters(&self) -> CaptureCounters {
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let Counts { good, lost, corrupt, late } = &*self.0;
+        CaptureCounters { good: read(good), lost: read(lost), corrupt: read(corrupt), late: read(late) }
+    }
+}
+
+/// A device that is being read. Dropping it stops it.
+pub struct DeviceSource {
+    stop: Arc<AtomicBool>,
+    wakeup: Wakeup,
+}
+
+impl DeviceSource {
+    /// Opens the device in a thread of its own; frames go to `fanout`, and all else is an event, the last
+    /// one [`SourceEvent::Gone`]. `meter` goes on counting.
+    pub fn start(
+        name: &str,
+        plan: DevicePlan,
+        meter: CaptureMeter,
+        group: &Group,
+        fanout: Fanout,
+        events: mpsc::Sender<SourceEvent>,
+    ) -> Result<Self> {
+        let wakeup = Wakeup::new().map_err(crate::base::Error::internal)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let source = Self { stop: stop.clone(), wakeup: wakeup.clone() };
+        let (phase, waker) = (group.stop().clone(), wakeup.clone());
+        let reader = Reader { plan, meter, fanout, events: events.clone(), stop, wakeup };
+        group.spawn(format!("source {name}"), async move {
+            // A driver may block for seconds: never on a thread that others need.
+            let mut thread = tokio::task::spawn_blocking(move || reader.run());
+            let why = tokio::select! {
+                why = &mut thread => why,
+                () = phase.cancelled() => {
+                    waker.wake();
+                    thread.await
+                }
+            };
+            let why = why.unwrap_or_else(|_| "its reader broke".into());
+            let _ = events.send(SourceEvent::Gone(why)).await;
+        });
+        Ok(source)
+    }
+}
+
+impl Drop for DeviceSource {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.wakeup.wake();
+    }
+}
+
+struct Reader {
+    plan: DevicePlan,
+    meter: CaptureMeter,
+    fanout: Fanout,
+    events: mpsc::Sender<SourceEvent>,
+    stop: Arc<AtomicBool>,
+    wakeup: Wakeup,
+}
+
+impl Reader {
+    /// Reads until the device is gone or it is told to stop. Answers why it ended.
+    fn run(self) -> String {
+        let read = Device::open(&self.plan.node)
+            .and_then(|device| Stream::start(device, self.plan.mode, MEMORY, self.wakeup.clone()))
+            .and_then(|stream| self.read(stream));
+        // Nobody shall take the last picture for live.
+        self.fanout.forget_latest();
+        match read {
+            Ok(()) => "it was stopped".into(),
+            Err(e) => device_words(&e),
+        }
+    }
+
+    fn read(&self, mut stream: Stream) -> io::Result<()> {
+        let Some(mut sorter) = Sorter::new(stream.mode(), stream.row()) else {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the driver set a format that cannot be taken",
+            ));
+        };
+        self.tell(SourceEvent::Mode(stream.mode()));
+        let counts = &self.meter.0;
+        let mut last = Mono::now();
+        let mut flowing = false;
+        let mut told_silent = false;
+        // Its owner, and all who would hear of its frames.
+        while !self.stop.load(Ordering::SeqCst) && !self.events.is_closed() {
+            while stream.give_back()? < WITH_DRIVER && self.fanout.shed() {}
+            let Some(filled) = stream.take()? else {
+                let quiet = Mono::now().since(last);
+                if quiet >= SILENCE && !told_silent {
+                    (told_silent, flowing) = (true, false);
+                    self.tell(SourceEvent::Silent(quiet));
+                }
+                stream.wait(SILENCE.saturating_sub(quiet).max(Duration::from_millis(100)))?;
+                continue;
+            };
+            let (frame, lost) = sorter.sort(filled);
+            counts.lost.fetch_add(lost, Ordering::Relaxed);
+            match frame {
+                Ok(frame) => {
+                    counts.good.fetch_add(1, Ordering::Relaxed);
+                    (last, told_silent) = (Mono::now(), false);
+                    self.fanout.publish(frame);
+                    if !std::mem::replace(&mut flowing, true) {
+                        self.tell(SourceEvent::FirstFrame);
+                    }
+                }
+                Err(Fault::Corrupt) => drop(counts.corrupt.fetch_add(1, Ordering::Relaxed)),
+                Err(Fault::Late) => drop(counts.late.fetch_add(1, Ordering::Relaxed)),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, event: SourceEvent) {
+        // Only a program on its way out does not listen.
+        let _ = self.events.blocking_send(event);
+    }
+}
+
+/// What went wrong with a device, for people: errno's own words lead astray here.
+pub fn device_words(e: &io::Error) -> String {
+    use nix::errno::Errno;
+    match e.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENODEV | Errno::ENXIO | Errno::ENOENT) => "it was unplugged".into(),
+        Some(Errno::EBUSY) => "another program uses it".into(),
+        Some(Errno::EACCES | Errno::EPERM) => "this user may not open it (add it to the group video)".into(),
+        Some(Errno::ENOSPC) => "its USB bus has no bandwidth left for this mode".into(),
+        _ => format!("its driver failed: {e}"),
+    }
+}
+
+/// Why a frame is not forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Corrupt,
+    Late,
+}
+
+/// Tells good frames from bad ones, and counts what never came.
+struct Sorter {
+    mode: Mode,
+    format: FrameFormat,
+    /// Bytes of a row in the driver's buffer, when that is more than in the picture.
+    padded: Option<usize>,
+    pool: FramePool,
+    /// The driver's number of the frame before, and ours.
+    before: Option<(u32, u64)>,
+    captured: Mono,
+}
+
+impl Sorter {
+    /// `None` = the mode's format is none that we take.
+    fn new(mode: Mode, row: u32) -> Option<Self> {
+        let format = if mode.fourcc.is_jpeg() {
+            FrameFormat::Mjpeg
+        } else {
+            mode.fourcc.raw_bits()?;
+            FrameFormat::Raw(mode.fourcc)
+        };
+        let packed = mode.fourcc.row(mode.width);
+        let padded = packed.filter(|packed| row > *packed).and(usize::try_from(row).ok());
+        Some(Self {
+            mode,
+            format,
+            padded,
+            pool: FramePool::new(PACKED),
+            before: None,
+            captured: Mono::default(),
+        })
+    }
+
+    /// The frame, or why it is none; and how many were lost before it.
+    fn sort(&mut self, filled: Filled) -> (std::result::Result<Frame, Fault>, u64) {
+        // Wraps after four thousand million frames; going back is a driver that began anew.
+        let (sequence, lost) = match self.before {
+            None => (0, 0),
+            Some((before, ours)) => match filled.sequence.wrapping_sub(before) {
+                step @ 1..=0x7fff_ffff => (ours + u64::from(step), u64::from(step) - 1),
+                _ => (ours + 1, 0),
+            },
+        };
+        self.before = Some((filled.sequence, sequence));
+        if filled.damaged {
+            return (Err(Fault::Corrupt), lost);
+        }
+        if filled.captured <= self.captured || Mono::now().since(filled.captured) > LATE {
+            return (Err(Fault::Late), lost);
+        }
+        self.captured = filled.captured;
+        let Mode { width, height, .. } = self.mode;
+        let captured = filled.captured;
+        let data = self.picture(filled);
+        (data.map(|data| Frame { data, format: self.format, captured, sequence, width, height }), lost)
+    }
+
+    fn picture(&mut self, filled: Filled) -> std::result::Result<FrameBytes, Fault> {
+        let FrameFormat::Raw(fourcc) = self.format else {
+            let end = jpeg_end(&filled.bytes).ok_or(Fault::Corrupt)?;
+            return Ok(filled.bytes.cut(end).into());
+        };
+        let Mode { width, height, .. } = self.mode;
+        match self.padded {
+            None => {
+                let whole = picture_size(fourcc, width, height);
+                if filled.bytes.len() >= whole {
+                    Ok(filled.bytes.cut(whole).into())
+                } else {
+                    Err(Fault::Corrupt)
+                }
+            }
+            Some(row) => self.packed(&filled.bytes, fourcc, row),
+        }
+    }
+
+    /// The picture without what pads its rows.
+    fn packed(&mut self, bytes: &[u8], fourcc: FourCc, row: usize) -> std::result::Result<FrameBytes, Fault> {
+        let mut buffer =
+            self.pool.take(picture_size(fourcc, self.mode.width, self.mode.height)).ok_or(Fault::Late)?;
+        let mut rest = bytes;
+        for (rows, packed) in planes(fourcc, self.mode.width, self.mode.height) {
+            // The rows of a chroma plane are padded in proportion.
+            let padded = row * packed / fourcc.row(self.mode.width).map_or(1, |r| r.max(1) as usize);
+            for _ in 0..rows {
+                let (Some(line), Some(next)) = (rest.get(..packed), rest.get(padded.max(packed)..)) else {
+                    self.pool.give_back(buffer);
+                    return Err(Fault::Corrupt);
+                };
+                buffer.bytes_mut().extend_from_slice(line);
+                rest = next;
+            }
+        }
+        Ok(self.pool.seal(buffer))
+    }
+}
+
+/// Rows and bytes of a row of each plane, without padding (`Documentation/userspace-api/media/v4l` of Linux).
+fn planes(fourcc: FourCc, width: u32, height: u32) -> Vec<(usize, usize)> {
+    let (width, height) = (width as usize, height as usize);
+    match fourcc {
+        FourCc::YUYV | FourCc::UYVY => vec![(height, width * 2)],
+        FourCc::NV12 => vec![(height, width), (height / 2, width)],
+        FourCc::YU12 => vec![(height, width), (height / 2, width / 2), (height / 2, width / 2)],
+        _ => vec![(height, width)],
+    }
+}
+
+fn picture_size(fourcc: FourCc, width: u32, height: u32) -> usize {
+    planes(fourcc, width, height).iter().map(|(rows, row)| rows * row).sum()
+}
+
+/// Where a JPEG ends, from SOI to EOI, before what cameras fill it up with; `None` = it is no whole one.
+fn jpeg_end(bytes: &[u8]) -> Option<usize> {
+    /// A packet or a page.
+    const FILLING: usize = 4096;
+    let from = bytes.len().saturating_sub(FILLING);
+    let last = bytes[from..].windows(2).rposition(|w| w == [0xff, 0xd9])?;
+    bytes.starts_with(&[0xff, 0xd8, 0xff]).then_some(from + last + 2)
+}
+
+#[cfg(test)]
+mod tests;

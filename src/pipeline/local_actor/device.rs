@@ -1,0 +1,229 @@
+//! The V4L2 device of a camera: where it is plugged in, what it can, which of its modes is used.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::view::first_view_of_device;
+use super::{LocalActor, Running};
+use crate::base::{CameraId, Mono, Result};
+use crate::camera::CameraDef;
+use crate::capture::{CaptureMeter, DevicePlan, DeviceSource, Fanout, FrameFormat, SourceEvent};
+use crate::encoder::EncodePlan;
+use crate::pipeline::local::Event;
+use crate::pipeline::run::until;
+use crate::pipeline::view::{CameraStatus, CameraView, Validation};
+use crate::pipeline::{Plug, Plugs};
+use crate::supervise::Group;
+use crate::v4l2::{Device, Mode, Rate, Survey, Wish, choose, survey};
+
+/// A device that could not be asked what it can is asked again: it may be used by another program.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// What USB 2.0 carries in its largest reservation, bytes a second (8000 × 3 × 1024).
+const USB: u64 = 24_576_000;
+
+/// The device of one camera.
+pub(in crate::pipeline) struct PluggedIn {
+    plugs: Plugs,
+    plug: Option<Plug>,
+    asking: Option<JoinHandle<Answer>>,
+    ask_at: Option<Mono>,
+    /// As last asked, also when it is gone.
+    survey: Option<Survey>,
+    mode: Option<Mode>,
+    /// Why it cannot be used though it is there.
+    unusable: Option<String>,
+    meter: CaptureMeter,
+}
+
+type Answer = std::result::Result<(Survey, Mode), String>;
+
+/// What happened to the device.
+pub(in crate::pipeline) enum News {
+    /// It was plugged in or pulled out.
+    Plugs,
+    /// It was asked what it can.
+    Answer(Answer),
+    /// Time to ask again.
+    Ask,
+}
+
+/// The next news of a device; waits for ever without one.
+pub(super) async fn news(device: &mut Option<PluggedIn>) -> News {
+    let Some(device) = device else { return std::future::pending().await };
+    let ask_at = device.ask_at;
+    let asked = async {
+        match &mut device.asking {
+            Some(asking) => asking.await.unwrap_or_else(|_| Err("its driver broke our reader".into())),
+            None => std::future::pending().await,
+        }
+    };
+    let plugged = async {
+        if device.plugs.changed().await.is_err() {
+            // The program is on its way out.
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        () = plugged => News::Plugs,
+        answer = asked => News::Answer(answer),
+        () = until(ask_at) => News::Ask,
+    }
+}
+
+impl PluggedIn {
+    /// A device that was not looked for yet.
+    pub fn new(plugs: Plugs) -> Self {
+        let meter = CaptureMeter::default();
+        Self {
+            plugs,
+            plug: None,
+            asking: None,
+            ask_at: None,
+            survey: None,
+            mode: None,
+            unusable: None,
+            meter,
+        }
+    }
+
+    /// Starts to read it.
+    pub fn start(
+        &self,
+        name: &str,
+        group: &Group,
+        fanout: Fanout,
+        events: mpsc::Sender<SourceEvent>,
+    ) -> Result<Running> {
+        let (Some(plug), Some(mode)) = (&self.plug, self.mode) else {
+            return Err(crate::base::Error::dependency("camera", "it is not plugged in"));
+        };
+        let plan = DevicePlan { node: plug.node.clone(), mode };
+        let source = DeviceSource::start(name, plan, self.meter.clone(), group, fanout, events)?;
+        Ok(Box::new(source))
+    }
+
+    /// Why it cannot be used, if so.
+    pub fn trouble(&self) -> Option<(CameraStatus, String)> {
+        match (&self.plug, &self.unusable) {
+            (None, _) => Some((CameraStatus::Disconnected, "it is not plugged in".into())),
+            (Some(_), Some(why)) => Some((CameraStatus::Error, why.clone())),
+            (Some(_), None) => None,
+        }
+    }
+
+    /// What it can, as far as it was asked.
+    pub fn view(&self, def: &CameraDef) -> CameraView {
+        let mut view = first_view_of_device(def);
+        let (Some(survey), Some(mode)) = (&self.survey, self.mode) else { return view };
+        (view.width, view.height) = (mode.width, mode.height);
+        view.fps = mode.rate.map_or(0, Rate::rounded);
+        view.formats = survey.formats.iter().map(|f| f.fourcc.to_string()).collect();
+        let sizes = || survey.formats.iter().flat_map(|f| &f.sizes);
+        view.resolutions = sizes().map(|s| (s.width, s.height)).collect();
+        view.resolutions.sort_by_key(|(w, h)| std::cmp::Reverse((u64::from(*w) * u64::from(*h), *w)));
+        view.resolutions.dedup();
+        view.fps_options = sizes().flat_map(|s| &s.rates).map(|rate| rate.rounded()).collect();
+        view.fps_options.sort_unstable_by_key(|fps| std::cmp::Reverse(*fps));
+        view.fps_options.dedup();
+        view.validation = if self.plug.is_some() { Validation::Confirmed } else { Validation::Disconnected };
+        view
+    }
+
+    fn ask(&mut self, id: CameraId, wish: Wish) {
+        self.ask_at = None;
+        let Some(Plug { node, .. }) = self.plug.clone() else { return };
+        self.asking = Some(tokio::task::spawn_blocking(move || asked(id, node, &wish)));
+    }
+}
+
+/// Asks a device what it can and which of its modes serves. Blocks.
+fn asked(id: CameraId, node: PathBuf, wish: &Wish) -> Answer {
+    let survey = Device::open(&node)
+        .and_then(|device| survey(&device))
+        .map_err(|e| crate::capture::device_words(&e))?;
+    if !survey.oddities.is_empty() {
+        let odd: Vec<_> = survey.oddities.iter().map(ToString::to_string).collect();
+        tracing::warn!(camera = %id, driver = survey.driver, card = survey.card, "its driver says {}", odd.join(", "));
+    }
+    let raw_bytes = if survey.bus.starts_with("usb") { USB } else { u64::MAX };
+    let mode = choose(&survey, &Wish { raw_bytes, ..*wish }).map_err(|refusal| refusal.to_string())?;
+    Ok((survey, mode))
+}
+
+impl LocalActor {
+    /// Looks whether the device is plugged in.
+    pub(super) async fn look_for_device(&mut self) {
+        let (id, wish) = (self.def.id, self.wish());
+        let Some(device) = &mut self.device else { return };
+        let plug = device.plugs.borrow_and_update().get(&id).cloned();
+        if plug == device.plug && plug.is_some() {
+            return;
+        }
+        device.plug = plug;
+        (device.asking, device.ask_at, device.unusable) = (None, None, None);
+        self.children.absent = true;
+        match &device.plug {
+            Some(_) => device.ask(id, wish),
+            None => tracing::info!(camera = %id, "is not plugged in"),
+        }
+        self.take(Event::Present(false)).await;
+    }
+
+    /// What the device does or says.
+    pub(super) async fn device_said(&mut self, news: News) {
+        let (id, wish) = (self.def.id, self.wish());
+        let Some(device) = &mut self.device else { return };
+        match news {
+            News::Plugs => self.look_for_device().await,
+            News::Ask => device.ask(id, wish),
+            News::Answer(Err(why)) => {
+                device.asking = None;
+                if device.unusable.as_ref() != Some(&why) {
+                    tracing::warn!(camera = %id, why, "cannot be used");
+                }
+                device.unusable = Some(why);
+                device.ask_at = Some(Mono::now() + ASK_AGAIN);
+            }
+            News::Answer(Ok((survey, mode))) => {
+                device.asking = None;
+                device.unusable = None;
+                tracing::info!(camera = %id, card = survey.card, bus = survey.bus, ?mode, "is plugged in");
+                device.survey = Some(survey);
+                self.children.absent = false;
+                self.delivers(mode).await;
+                self.take(Event::Present(true)).await;
+            }
+        }
+    }
+
+    /// The device delivers in this mode: an encoder that was started for another begins anew.
+    pub(super) async fn delivers(&mut self, mode: Mode) {
+        let Some(device) = &mut self.device else { return };
+        device.mode = Some(mode);
+        let plan = EncodePlan {
+            width: mode.width,
+            height: mode.height,
+            fps: mode.rate.map_or(self.def.fps, Rate::rounded),
+            format: if mode.fourcc.is_jpeg() { FrameFormat::Mjpeg } else { FrameFormat::Raw(mode.fourcc) },
+            ..self.encoder_plan
+        };
+        if plan == self.encoder_plan {
+            return;
+        }
+        self.encoder_plan = plan;
+        self.children.spare = None;
+        if let Some(encoder) = &mut self.children.encoder {
+            self.children.ready = None;
+            encoder.stop();
+        }
+        self.prepare_spare().await;
+    }
+
+    fn wish(&self) -> Wish {
+        let CameraDef { width, height, fps, .. } = self.def;
+        Wish { width, height, fps, format: None, raw_bytes: USB }
+    }
+}
