@@ -33,6 +33,7 @@ use super::damage;
 use super::data_dir::DataDir;
 use super::disk_care;
 use super::endpoints::EndpointsFile;
+use super::plugged;
 use super::secure;
 
 /// All of an orderly stop; systemd's own patience is longer (TimeoutStopSec in the unit).
@@ -127,7 +128,8 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     background.spawn("audit log", auth.clone().keep_audit(background.stop().clone()));
     let tls = secure::certificate(settings, data.secrets(), &clock).await?;
     let notices = Notices::new();
-    let roster = camera::roster(settings, &store).await?;
+    let plugged = plugged::look(store.clone(), clock.clone(), &background).await;
+    let roster = camera::roster(settings, &store, false).await?;
     let ffmpeg = Program::watch(settings.ffmpeg.binary.clone(), &cameras_phase);
     if !ffmpeg.is_there() {
         tracing::error!(
@@ -184,7 +186,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         clock: clock.clone(),
         media_dir: data.media(),
         ffmpeg,
-        plugs: tokio::sync::watch::Sender::new(Arc::default()).subscribe(),
+        plugs: plugged.plugs(),
         reach: Reach::new(&settings.discovery.allowed_hosts),
     };
     let cameras = pipeline::start(roster, &parts)?;
@@ -208,6 +210,9 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
             tls: tls.clone(),
         },
     );
+    let new =
+        plugged::take_new(plugged.plugs(), cameras.clone(), reloader.clone(), background.stop().clone());
+    background.spawn("new cameras", new);
     let external = External::start(
         &parts.reach,
         reloader.clone(),

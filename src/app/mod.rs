@@ -12,6 +12,7 @@ mod disk_care;
 mod endpoints;
 mod key;
 mod on_box;
+mod plugged;
 mod secret;
 mod secure;
 mod token;

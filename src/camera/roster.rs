@@ -3,7 +3,7 @@
 use crate::base::{CameraId, Result};
 use crate::config::{CameraSection, Settings, SourceSpec, Synthetic, TestPattern, VideoEncoder};
 use crate::log;
-use crate::store::{ExternalRow, Store};
+use crate::store::{DeviceRow, ExternalRow, Store};
 
 /// How many synthetic cameras stand in when there is no other (product.md, cameras.synthetic).
 const STAND_INS: u32 = 2;
@@ -59,11 +59,13 @@ pub struct Roster {
 
 /// Gives each configured camera its number, new ones the next free one.
 ///
-/// Fails when the database does, or when a section's `id` belongs to another camera already.
-pub async fn roster(settings: &Settings, store: &Store) -> Result<Roster> {
+/// `stand_in`: synthetic cameras go on that stand in for others. Fails when the database does, or when a
+/// section's `id` belongs to another camera already.
+pub async fn roster(settings: &Settings, store: &Store, stand_in: bool) -> Result<Roster> {
     let mut cameras = Vec::new();
     let added = store.external_streams().await?;
-    for want in wanted(settings, &added) {
+    let devices = store.devices().await?;
+    for want in wanted(settings, &added, &devices, stand_in) {
         if let SourceSpec::Rtsp(url) = &want.section.source {
             url.secrets().iter().for_each(log::hide);
         }
@@ -118,6 +120,11 @@ impl Wanted {
 }
 
 impl CameraDef {
+    /// Whether it is a synthetic camera that the box added by itself.
+    pub fn is_stand_in(&self) -> bool {
+        self.identity.starts_with(AUTOMATIC)
+    }
+
     /// Whether what runs as `old` has to start again to be this; a name and a habit do without.
     pub fn needs_restart_from(&self, old: &CameraDef) -> bool {
         let like_old = CameraDef { name: old.name.clone(), keep_warm: old.keep_warm, ..self.clone() };
@@ -126,27 +133,26 @@ impl CameraDef {
 }
 
 /// Every camera there should be, configured ones first. A stream in `added` that is configured too is the
-/// configured one. Added streams don't end the stand-ins: they may be recorded at that moment.
-pub fn wanted(settings: &Settings, added: &[ExternalRow]) -> Vec<Wanted> {
+/// configured one. Neither added streams nor devices that are plugged in end the stand-ins that run
+/// (`stand_in`): they may be recorded at that moment.
+pub fn wanted(
+    settings: &Settings,
+    added: &[ExternalRow],
+    devices: &[DeviceRow],
+    stand_in: bool,
+) -> Vec<Wanted> {
     let configured =
         |s: &CameraSection| Wanted { identity: s.source.identity(), section: s.clone(), added: false };
     let mut all: Vec<_> = settings.camera.iter().map(configured).collect();
+    let devices = if settings.cameras.v4l2 { devices } else { &[] };
     let synthetic = match settings.cameras.synthetic {
         Synthetic::Count(n) => n,
-        Synthetic::Auto if all.is_empty() => STAND_INS,
+        Synthetic::Auto if all.is_empty() && (stand_in || devices.is_empty()) => STAND_INS,
         Synthetic::Auto => 0,
     };
     for slot in 0..synthetic {
-        let section = CameraSection {
-            id: None,
-            name: None,
-            source: SourceSpec::Test(TestPattern { pattern: "testsrc2".into(), deliver: None, lose: None }),
-            resolution: settings.cameras.resolution,
-            fps: settings.cameras.fps,
-            encoder: settings.cameras.encoder,
-            keep_warm: settings.cameras.keep_warm,
-            audio: false,
-        };
+        let source = SourceSpec::Test(TestPattern { pattern: "testsrc2".into(), deliver: None, lose: None });
+        let section = usual(settings, source, None);
         all.push(Wanted { identity: format!("{AUTOMATIC}{slot}"), section, added: false });
     }
     for row in added {
@@ -160,19 +166,38 @@ pub fn wanted(settings: &Settings, added: &[ExternalRow]) -> Vec<Wanted> {
         if all.iter().any(|want| want.identity == row.identity) {
             continue;
         }
-        let section = CameraSection {
-            id: None,
-            name: Some(row.name.clone()),
-            source,
-            resolution: settings.cameras.resolution,
-            fps: settings.cameras.fps,
-            encoder: settings.cameras.encoder,
-            keep_warm: settings.cameras.keep_warm,
-            audio: false,
-        };
+        let section = usual(settings, source, Some(row.name.clone()));
         all.push(Wanted { identity: row.identity.clone(), section, added: true });
     }
+    for row in
+        devices.iter().filter(|row| !settings.camera.iter().any(|c| c.source.identity() == row.identity))
+    {
+        let Ok(source @ SourceSpec::V4l2(_)) = row.identity.parse() else {
+            tracing::error!(camera = %row.camera, "has an identity that this version does not take");
+            continue;
+        };
+        let name = row.name.clone().or_else(|| Some(row.model.clone()).filter(|model| !model.is_empty()));
+        all.push(Wanted {
+            identity: row.identity.clone(),
+            section: usual(settings, source, name),
+            added: false,
+        });
+    }
     all
+}
+
+/// A camera without a section of its own.
+fn usual(settings: &Settings, source: SourceSpec, name: Option<String>) -> CameraSection {
+    CameraSection {
+        id: None,
+        name,
+        source,
+        resolution: settings.cameras.resolution,
+        fps: settings.cameras.fps,
+        encoder: settings.cameras.encoder,
+        keep_warm: settings.cameras.keep_warm,
+        audio: false,
+    }
 }
 
 fn default_name(source: &SourceSpec, id: CameraId) -> String {

@@ -136,7 +136,7 @@ section! {
         synthetic: Synthetic = "auto", synthetic(),
             "Number of test cameras; \"auto\" is two when there is no other camera", live;
         v4l2: bool = true, switch(),
-            "Every camera that is plugged in is taken; when not, those with a section of their own";
+            "Every camera that is plugged in is taken; when not, those with a section of their own", live;
         resolution: Resolution = "1280x720", parsed(Resolution::EXPECTS, str::parse::<Resolution>),
             "Picture size", live;
         fps: u32 = 30_i64, whole(1, 120),

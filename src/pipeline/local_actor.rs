@@ -168,6 +168,7 @@ impl LocalActor {
                 }
                 News::Look => {
                     if self.look_for_file().await {
+                        self.prepare_spare().await;
                         self.take(Event::Tick).await;
                     }
                 }
@@ -391,7 +392,7 @@ impl LocalActor {
     /// Loads an FFmpeg for the next start, first or after a fault.
     async fn prepare_spare(&mut self) {
         self.children.spare_at = None;
-        if self.children.spare.is_some() || !self.parts.ffmpeg.is_there() {
+        if self.children.spare.is_some() || self.children.absent || !self.parts.ffmpeg.is_there() {
             return;
         }
         match Encoder::prepare(self.encoder_spec(), &self.parts.spawner, &self.parts.group).await {

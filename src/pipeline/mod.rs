@@ -29,11 +29,12 @@ pub use view::{
     StreamView, Validation,
 };
 
-use crate::base::{CameraId, Clock, Result};
+use crate::base::{Clock, Result};
 use crate::camera::{CameraDef, Roster};
 use crate::capture::{Fanout, FilePlan, FrameFormat, SourcePlan, TestPlan};
 use crate::config::SourceSpec;
 use crate::encoder::EncodePlan;
+use crate::hotplug::Plugs;
 use crate::mediamtx::{MediaMtx, PathSource, PathSpec};
 use crate::notice::Notices;
 use crate::preview::Makers;
@@ -42,18 +43,6 @@ use crate::recording::{Intent, Recordings};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
 use crate::supervise::{Group, Program, Spawner};
-
-/// Where a V4L2 camera is plugged in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plug {
-    /// Its node.
-    pub node: PathBuf,
-    /// Another number is another plugging, though the node be the same.
-    pub number: u64,
-}
-
-/// Where each V4L2 camera is plugged in now; one that is missing is pulled out.
-pub type Plugs = watch::Receiver<Arc<BTreeMap<CameraId, Plug>>>;
 
 /// What every actor works with.
 #[derive(Clone)]
@@ -83,7 +72,7 @@ pub struct Parts {
     /// The FFmpeg program.
     pub ffmpeg: Program,
     /// Where V4L2 cameras are plugged in.
-    pub plugs: Plugs,
+    pub plugs: watch::Receiver<Plugs>,
     /// Which hosts added cameras may lead to.
     pub reach: Reach,
 }

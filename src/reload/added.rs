@@ -71,7 +71,7 @@ impl Reloader {
     /// Starts the camera of a stream that is in the database.
     async fn begin(&self, running: &Settings, identity: &str) -> Result<CameraId> {
         let inner = &*self.0;
-        let roster = roster(running, &inner.store).await?;
+        let roster = roster(running, &inner.store, self.stands_in()).await?;
         let added = roster.cameras.iter().find(|def| def.identity == identity).map(|def| def.id);
         let added = added.ok_or_else(|| Error::internal("an added stream is no camera"))?;
         inner.cameras.apply(roster, &[], &[]).await?;
@@ -94,15 +94,24 @@ impl Reloader {
         let known: Vec<_> = inner.store.cameras().await?.into_iter().map(|c| (c.id, c.identity)).collect();
         let recording = inner.recordings.wanted().borrow().clone();
         // Refused while it is recorded, whoever asks: what is recorded ends by stop_recording alone.
-        super::plan(&inner.cameras.defs(), &wanted(&running, &rows), &known, &recording, false)
-            .map_err(|r| hurts(&r))?;
+        let wanted = wanted(&running, &rows, &inner.store.devices().await?, self.stands_in());
+        super::plan(&inner.cameras.defs(), &wanted, &known, &recording, false).map_err(|r| hurts(&r))?;
         inner.store.remove_external_stream(identity).await?;
-        let roster = roster(&running, &inner.store).await?;
+        let roster = roster(&running, &inner.store, self.stands_in()).await?;
         inner.cameras.apply(roster, &[], &[]).await?;
         if let Some((id, _)) = known.into_iter().find(|(_, known)| known == identity) {
             self.forget(id).await?;
         }
         Ok(())
+    }
+
+    /// Makes every device that was ever plugged in a camera, as far as the settings in force want it. Those that
+    /// are one already are left alone.
+    pub async fn take_devices(&self) -> Result<()> {
+        let inner = &*self.0;
+        let running = inner.running.lock().await;
+        let roster = roster(&running, &inner.store, self.stands_in()).await?;
+        inner.cameras.apply(roster, &[], &[]).await
     }
 
     /// Sets and keeps how often the network is searched; zero is never.

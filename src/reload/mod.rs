@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, watch};
 
 use crate::base::{CameraId, Error, ErrorKind, Result};
-use crate::camera::{roster, wanted};
+use crate::camera::{CameraDef, roster, wanted};
 use crate::config::{self, Discovery, Mistakes, Settings, Sources};
 use crate::log;
 use crate::pipeline::Cameras;
@@ -105,6 +105,11 @@ impl Reloader {
         self.0.discovery.subscribe()
     }
 
+    /// Whether synthetic cameras run because there was no other.
+    fn stands_in(&self) -> bool {
+        self.0.cameras.defs().iter().any(CameraDef::is_stand_in)
+    }
+
     /// Reads everything again and does what follows from it.
     ///
     /// The certificate's files are read again too; connections that are open keep the one they have.
@@ -124,7 +129,9 @@ impl Reloader {
         let known: Vec<_> = inner.store.cameras().await?.into_iter().map(|c| (c.id, c.identity)).collect();
         let recording = inner.recordings.wanted().borrow().clone();
         let now = inner.cameras.defs();
-        let wanted = wanted(&new, &inner.store.external_streams().await?);
+        let (streams, devices) = (inner.store.external_streams().await?, inner.store.devices().await?);
+        let stand_in = self.stands_in();
+        let wanted = wanted(&new, &streams, &devices, stand_in);
         let plan = plan(&now, &wanted, &known, &recording, force).map_err(|r| hurts(&r))?;
 
         let live = |path: &String| config::keys().iter().any(|key| key.live && key.path() == *path);
@@ -142,7 +149,7 @@ impl Reloader {
                 tracing::warn!(camera = %id, "its recording did not end in order: {}", error.chain());
             }
         }
-        let roster = roster(&new, &inner.store).await?;
+        let roster = roster(&new, &inner.store, stand_in).await?;
         let added = roster.cameras.iter().filter(|def| plan.added.contains(&def.identity)).map(|def| def.id);
         let report = Report {
             added: added.collect(),

@@ -78,7 +78,12 @@ mod tests {
     const TEST: &str = "[[camera]]\nsource = \"test:testsrc2\"\nresolution = \"640x360\"\n";
 
     fn want(text: &str) -> Vec<Wanted> {
-        wanted(&Loaded::from_text(&format!("[cameras]\nsynthetic = 0\n{text}")).unwrap().settings, &[])
+        wanted(
+            &Loaded::from_text(&format!("[cameras]\nsynthetic = 0\n{text}")).unwrap().settings,
+            &[],
+            &[],
+            false,
+        )
     }
 
     fn running(text: &str) -> Vec<CameraDef> {

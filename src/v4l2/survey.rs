@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use v4l::v4l_sys::{
     V4L2_CAP_DEVICE_CAPS, V4L2_CAP_META_CAPTURE, V4L2_CAP_META_OUTPUT, V4L2_CAP_STREAMING,
@@ -14,9 +15,9 @@ use v4l::v4l_sys::{
     v4l2_frmsizetypes_V4L2_FRMSIZE_TYPE_STEPWISE as SIZE_STEPWISE,
 };
 
-use super::Driver;
 use super::driver::{ENUM_FMT, ENUM_FRAMEINTERVALS, ENUM_FRAMESIZES, Plain, QUERYCAP, call};
 use super::format::{Format, FourCc, Rate, Size, Steps};
+use super::{Device, Driver};
 
 /// More than any device has; one that never says that its list is over stops here.
 const MAX_FORMATS: u32 = 64;
@@ -107,9 +108,7 @@ impl fmt::Display for Oddity {
 pub fn survey(driver: &(impl Driver + ?Sized)) -> io::Result<Survey> {
     let mut said = v4l2_capability::zeroed();
     call(driver, QUERYCAP, &mut said)?;
-    let has_own = said.capabilities & V4L2_CAP_DEVICE_CAPS != 0;
-    // Those of this node; without them those of all nodes of the device.
-    let role = role(if has_own { said.device_caps } else { said.capabilities });
+    let role = role_of(&said);
     let mut oddities = Oddities(Vec::new());
     let formats = if role == Role::Camera { formats(driver, &mut oddities) } else { Vec::new() };
     if role == Role::Camera && formats.is_empty() {
@@ -123,6 +122,20 @@ pub fn survey(driver: &(impl Driver + ?Sized)) -> io::Result<Survey> {
         formats,
         oddities: oddities.0,
     })
+}
+
+/// Whether a node is a camera. Blocks for as long as its driver likes.
+pub fn is_camera(node: &Path) -> io::Result<bool> {
+    let device = Device::open(node)?;
+    let mut said = v4l2_capability::zeroed();
+    call(&device, QUERYCAP, &mut said)?;
+    Ok(role_of(&said) == Role::Camera)
+}
+
+/// Those of this node; without them those of all nodes of the device.
+fn role_of(said: &v4l2_capability) -> Role {
+    let has_own = said.capabilities & V4L2_CAP_DEVICE_CAPS != 0;
+    role(if has_own { said.device_caps } else { said.capabilities })
 }
 
 /// By what it does, never by what it is called. One that gives what somebody else puts in (v4l2loopback) is a

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::view::first_view_of_device;
@@ -12,10 +12,10 @@ use crate::base::{CameraId, Mono, Result};
 use crate::camera::CameraDef;
 use crate::capture::{CaptureMeter, DevicePlan, DeviceSource, Fanout, FrameFormat, SourceEvent};
 use crate::encoder::EncodePlan;
+use crate::hotplug::{Plug, Plugs};
 use crate::pipeline::local::Event;
 use crate::pipeline::run::until;
 use crate::pipeline::view::{CameraStatus, CameraView, Validation};
-use crate::pipeline::{Plug, Plugs};
 use crate::supervise::Group;
 use crate::v4l2::{Device, Mode, Rate, Survey, Wish, choose, survey};
 
@@ -26,7 +26,7 @@ const USB: u64 = 24_576_000;
 
 /// The device of one camera.
 pub(in crate::pipeline) struct PluggedIn {
-    plugs: Plugs,
+    plugs: watch::Receiver<Plugs>,
     plug: Option<Plug>,
     asking: Option<JoinHandle<Answer>>,
     ask_at: Option<Mono>,
@@ -75,7 +75,7 @@ pub(super) async fn news(device: &mut Option<PluggedIn>) -> News {
 
 impl PluggedIn {
     /// A device that was not looked for yet.
-    pub fn new(plugs: Plugs) -> Self {
+    pub fn new(plugs: watch::Receiver<Plugs>) -> Self {
         let meter = CaptureMeter::default();
         Self {
             plugs,
@@ -100,7 +100,7 @@ impl PluggedIn {
         let (Some(plug), Some(mode)) = (&self.plug, self.mode) else {
             return Err(crate::base::Error::dependency("camera", "it is not plugged in"));
         };
-        let plan = DevicePlan { node: plug.node.clone(), mode };
+        let plan = DevicePlan { node: plug.node.path.clone(), mode };
         let source = DeviceSource::start(name, plan, self.meter.clone(), group, fanout, events)?;
         Ok(Box::new(source))
     }
@@ -134,7 +134,8 @@ impl PluggedIn {
 
     fn ask(&mut self, id: CameraId, wish: Wish) {
         self.ask_at = None;
-        let Some(Plug { node, .. }) = self.plug.clone() else { return };
+        let Some(Plug { node, .. }) = &self.plug else { return };
+        let node = node.path.clone();
         self.asking = Some(tokio::task::spawn_blocking(move || asked(id, node, &wish)));
     }
 }
@@ -158,13 +159,13 @@ impl LocalActor {
     pub(super) async fn look_for_device(&mut self) {
         let (id, wish) = (self.def.id, self.wish());
         let Some(device) = &mut self.device else { return };
-        let plug = device.plugs.borrow_and_update().get(&id).cloned();
+        let plug = device.plugs.borrow_and_update().present.get(&id).cloned();
         if plug == device.plug && plug.is_some() {
             return;
         }
         device.plug = plug;
         (device.asking, device.ask_at, device.unusable) = (None, None, None);
-        self.children.absent = true;
+        (self.children.absent, self.children.spare) = (true, None);
         match &device.plug {
             Some(_) => device.ask(id, wish),
             None => tracing::info!(camera = %id, "is not plugged in"),
@@ -195,6 +196,7 @@ impl LocalActor {
                 self.children.absent = false;
                 self.delivers(mode).await;
                 self.take(Event::Present(true)).await;
+                self.prepare_spare().await;
             }
         }
     }
