@@ -10,6 +10,8 @@ mod identity;
 mod node;
 mod place;
 mod recognise;
+#[cfg(test)]
+mod recorded;
 mod sysfs;
 #[cfg(test)]
 pub(crate) mod tree;

@@ -72,8 +72,9 @@ impl Node {
 /// A serial number that a maker gave to one device and not to all: those of one repeated character, of a
 /// counted-up row, or of a well-known filler are no serial numbers.
 pub(super) fn telling(serial: &str) -> Option<String> {
-    /// Seen on whole product lines: Sonix, Chicony, Realtek, Microdia, OmniVision.
-    const FILLERS: [&str; 7] = ["sn0001", "ov0001", "0001", "200901010001", "default", "none", "n/a"];
+    /// Seen on whole product lines: Sonix, Chicony, Realtek, Microdia, OmniVision, Innomaker, Silicon Motion.
+    const FILLERS: [&str; 9] =
+        ["sn0001", "ov0001", "0001", "200901010001", "default", "none", "n/a", "webcam", "camera"];
     let serial = plain(serial, 64);
     let lower = serial.to_ascii_lowercase();
     let mut chars = lower.chars();

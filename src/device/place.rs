@@ -105,8 +105,10 @@ fn other_port<P: Place>(parents: &[P]) -> Option<String> {
             parent.subsystem().filter(|b| matches!(b.as_str(), "pci" | "platform" | "i2c" | "virtio"))?;
         Some((bus, parent.name()?))
     };
-    // The host half of a controller with two roles (Raspberry Pi 5, Jetson, many phones' chips).
-    let is_counted = |name: &str| name.ends_with(".auto") || name.starts_with("xhci-hcd.");
+    // The host half of a controller with two roles (Raspberry Pi 5, i.MX 6, chips of phones).
+    let is_counted = |name: &str| {
+        name.ends_with(".auto") || ["xhci-hcd.", "ci_hdrc."].iter().any(|half| name.starts_with(half))
+    };
     let mut counted = None;
     for (bus, name) in parents.iter().filter_map(on_a_bus) {
         let port = format!("{bus}-{}", plain(&name, 64));

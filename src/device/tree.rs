@@ -42,9 +42,16 @@ impl Tree {
 
     /// Says on which bus a device hangs.
     pub fn on(&self, bus: &str, device: &str) {
-        let device = self.0.path().join(device.trim_start_matches('/'));
-        fs::create_dir_all(&device).unwrap();
-        symlink(format!("/sys/bus/{bus}"), device.join("subsystem")).unwrap();
+        self.put(&format!("{device}/uevent"), "");
+        let link = self.0.path().join(device.trim_start_matches('/')).join("subsystem");
+        if link.symlink_metadata().is_err() {
+            symlink(format!("/sys/bus/{bus}"), link).unwrap();
+        }
+    }
+
+    /// A device on the platform bus.
+    pub fn platform(&self, device: &str) {
+        self.on("platform", device);
     }
 
     /// The lowest free `videoN` below `parent`, as the kernel does; answers with its path in sysfs.
@@ -55,6 +62,7 @@ impl Tree {
         let place = format!("{}/video4linux/video{number}", parent.trim_start_matches('/'));
         self.put(&format!("{place}/name"), name);
         self.put(&format!("{place}/index"), &index.to_string());
+        self.on("video4linux", &place);
         symlink(format!("../../{place}"), class.join(format!("video{number}"))).unwrap();
         format!("/{place}")
     }
@@ -65,11 +73,13 @@ impl Tree {
         let Device(vendor, product, maker, model, serial, nodes) = device;
         let bus = way.split('-').next().unwrap();
         let mut place = format!("{controller}/usb{bus}");
+        self.on("usb", &place);
         self.put(&format!("{place}/idVendor"), "1d6b");
         // Hubs on the way.
         let steps: Vec<usize> = way.match_indices('.').map(|(at, _)| at).chain([way.len()]).collect();
         for end in steps {
             place = format!("{place}/{}", &way[..end]);
+            self.on("usb", &place);
             self.put(&format!("{place}/idVendor"), "0bda");
         }
         self.put(&format!("{place}/idVendor"), &format!("{vendor:04x}"));
@@ -81,6 +91,7 @@ impl Tree {
         }
         let node = |(interface, index, name): &(u8, u32, &str)| {
             let interface_place = format!("{place}/{way}:1.{interface}");
+            self.on("usb", &interface_place);
             self.put(&format!("{interface_place}/bInterfaceNumber"), &format!("{interface:02x}"));
             self.node(&interface_place, *index, name)
         };

@@ -2,6 +2,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::device::tree::{Device, PI4, PI5, Tree, XHCI};
+use crate::device::{identity, recorded};
 
 const UVC: &[(u8, u32, &str)] = &[(0, 0, "USB Camera"), (0, 1, "USB Camera")];
 
@@ -74,50 +75,13 @@ fn a_port_is_the_controller_and_the_way_over_hubs() {
 }
 
 #[test]
-fn several_functions_of_one_device_are_of_different_kinds() {
-    let tree = Tree::new();
-    tree.on("pci", XHCI);
-    // Pictures, their metadata, infrared and its metadata (Logitech BRIO).
-    let brio =
-        [(0, 0, "Logitech BRIO"), (0, 1, "Logitech BRIO"), (0, 2, "Logitech BRIO"), (0, 3, "Logitech BRIO")];
-    tree.usb(
-        XHCI,
-        "2-1",
-        &Device(0x046d, 0x085e, "", "Logitech BRIO", "A1B2C3D4", Box::leak(Box::new(brio))),
-    );
-    // Depth and colour on interfaces of their own (Intel RealSense D435).
-    let depth = [(0, 0, "Depth"), (0, 2, "Infrared"), (3, 0, "RGB")];
-    tree.usb(
-        XHCI,
-        "2-2",
-        &Device(0x8086, 0x0b07, "Intel(R)", "RealSense(TM) 435", "819112073111", Box::leak(Box::new(depth))),
-    );
-    let nodes = tree.scan();
-    let kinds: std::collections::BTreeSet<_> = nodes.iter().map(|n| (n.kind(), n.port.clone())).collect();
-    assert_eq!(kinds.len(), 7, "{kinds:?}");
-    assert!(kinds.iter().any(|k| k.0 == "usb-8086:0b07/3"));
-}
-
-#[test]
-fn devices_on_other_buses_are_told_by_place_and_name() {
-    let tree = Tree::new();
-    let csi = "/devices/platform/soc/fe801000.csi";
-    tree.on("platform", csi);
-    tree.node(csi, 0, "unicam-image");
-    // Two cameras of one platform device.
-    let vivid = "/devices/platform/vivid.0";
-    tree.on("platform", vivid);
-    tree.node(vivid, 0, "vivid-000-vid-cap");
-    tree.node(vivid, 0, "vivid-001-vid-cap");
-    tree.node("/devices/virtual", 0, "Cam A");
-    let told: Vec<_> = tree.scan().iter().map(|n| (n.kind(), n.port.clone())).collect();
-    let expected = [
-        ("platform/unicam-image", "platform-fe801000.csi"),
-        ("platform/vivid-000-vid-cap", "platform-vivid.0"),
-        ("platform/vivid-001-vid-cap", "platform-vivid.0"),
-        ("virtual/Cam A", "virtual-video3"),
-    ];
-    assert!(told.iter().map(|(k, p)| (k.as_str(), p.as_str())).eq(expected), "{told:?}");
+fn every_recorded_device_is_called_what_it_is() {
+    for recorded in recorded::ALL {
+        let tree = Tree::new();
+        (recorded.put)(&tree);
+        let told: Vec<_> = tree.scan().iter().map(identity).collect();
+        assert_eq!(told, recorded.told, "{}", recorded.what);
+    }
 }
 
 #[test]
