@@ -126,6 +126,9 @@ need_rust() {
     want_package libc6-dev
     # The crate v4l reads the kernel's own header with it.
     want_package libclang-dev
+    # For the crate udev, in builds for this machine.
+    want_command pkg-config pkg-config
+    want_package libudev-dev
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || want_package ca-certificates
     wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
     if have cargo && have rustc; then

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::node::Node;
-use super::sysfs::Sysfs;
 use super::uevent::Event;
 
 /// More nodes than any box has.
@@ -51,7 +50,10 @@ pub trait Listen: Send {
     fn next(&mut self) -> Heard<'_>;
 }
 
-/// Those of this machine.
+/// Those of this machine: by libudev where the program is linked with glibc, else by the kernel's own files.
 pub fn of_this_machine() -> Arc<dyn Devices> {
-    Arc::new(Sysfs::new(Path::new("/sys"), Path::new("/run")))
+    #[cfg(target_env = "gnu")]
+    return Arc::new(super::libudev::Libudev::new(Path::new("/run")));
+    #[cfg(not(target_env = "gnu"))]
+    return Arc::new(super::sysfs::Sysfs::new(Path::new("/sys"), Path::new("/run")));
 }

@@ -7,6 +7,8 @@
 
 mod devices;
 mod identity;
+#[cfg(target_env = "gnu")]
+mod libudev;
 mod node;
 mod place;
 mod recognise;
@@ -19,6 +21,8 @@ mod uevent;
 
 pub use devices::{Devices, Heard, Listed, Listen, of_this_machine};
 pub use identity::{SOURCE, identity};
+#[cfg(target_env = "gnu")]
+pub use libudev::Libudev;
 pub use node::{Node, Usb};
 pub use recognise::{Known, Placed, recognise};
 pub use sysfs::Sysfs;

@@ -20,7 +20,7 @@ use super::devices::{Heard, Listen};
 /// One message of a device; the kernel's own are below 4 KiB, udevd's below 8.
 const MESSAGE: usize = 16 << 10;
 /// Of the socket: a hub full of cameras sends some dozen at once.
-const BACKLOG: usize = 1 << 20;
+pub(super) const BACKLOG: usize = 1 << 20;
 const KERNEL: u32 = 1;
 const UDEVD: u32 = 2;
 /// Of udevd's messages, in network order.
