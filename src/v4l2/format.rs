@@ -141,7 +141,7 @@ impl Steps {
     /// Whether a size is one of these.
     pub fn fits(&self, width: u32, height: u32) -> bool {
         let one = |(least, most, step): (u32, u32, u32), n: u32| {
-            (least..=most).contains(&n) && (n - least) % step.max(1) == 0
+            (least..=most).contains(&n) && (n - least).is_multiple_of(step.max(1))
         };
         one(self.width, width) && one(self.height, height)
     }
