@@ -78,6 +78,13 @@ impl Guest {
         Loopback { guest: self, number, there: RefCell::new(true) }
     }
 
+    /// Takes vivid's cameras away until the answer is dropped.
+    #[track_caller]
+    pub fn without_vivid(&self) -> WithoutVivid<'_> {
+        self.ok("modprobe --remove vivid");
+        WithoutVivid { guest: self }
+    }
+
     /// Starts the box with this configuration, on a data directory that is new, and waits until it is ready.
     #[track_caller]
     pub fn fieldcam(&self, config: &str) -> Daemon<'_> {
@@ -96,6 +103,18 @@ impl Drop for Guest {
             eprintln!("{}", self.machine.last_words());
             eprintln!("the journal ends with:\n{}", self.journal());
         }
+    }
+}
+
+/// While it lives, vivid's cameras are away.
+pub struct WithoutVivid<'a> {
+    guest: &'a Guest,
+}
+
+impl Drop for WithoutVivid<'_> {
+    fn drop(&mut self) {
+        let said = self.guest.run("modprobe vivid && udevadm settle");
+        assert!(said.status == 0 || std::thread::panicking(), "vivid does not come back: {said:?}");
     }
 }
 

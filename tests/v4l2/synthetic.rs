@@ -7,12 +7,14 @@ use crate::guest::Guest;
 use crate::machine::PATIENCE;
 
 /// Small and slow: the processor is emulated.
-const CONFIG: &str = "[cameras]\nsynthetic = 1\nresolution = \"320x180\"\nfps = 5\n";
+const CONFIG: &str =
+    "[cameras]\nsynthetic = 1\nresolution = \"320x180\"\nfps = 5\n[auth]\nrate_limit_per_minute = 1000000\n";
 
 #[test]
 #[ignore = "needs root and QEMU: scripts/test v4l2"]
 fn the_box_runs_in_the_guest_and_is_reached_from_outside() {
     let guest = Guest::take();
+    let _without = guest.without_vivid();
     let daemon = guest.fieldcam(CONFIG);
     let health = daemon.health("/health");
     assert_eq!(health.status, 200, "{}", health.text());
