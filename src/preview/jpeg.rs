@@ -11,7 +11,7 @@ use super::requant::requantise;
 
 /// Larger than any camera's picture; a header that says more is damaged. A fuzzer's pictures are small, so
 /// that it gets to see many.
-const MAX_SIDE: usize = if cfg!(feature = "fuzzing") { 256 } else { 8192 };
+const MAX_SIDE: usize = if cfg!(feature = "fuzzing") { 64 } else { 8192 };
 
 /// Encodes `jpeg` anew with `quality` (1 to 100) at the end of `out`; `pixels` is room to work in.
 /// Answers why it cannot, for the log.
