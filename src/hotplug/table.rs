@@ -70,6 +70,7 @@ struct Entry {
     since: Mono,
     event: Option<u64>,
     node: Option<Node>,
+    read_at: Mono,
     stage: Stage,
     /// It was said to be no camera.
     refused: bool,
@@ -102,9 +103,12 @@ pub(super) struct Table {
     /// Which instances the kernel said are gone: their folders are there for a moment more.
     gone: BTreeMap<String, u64>,
     last_came: Mono,
-    listed: bool,
+    /// When the last list was asked for.
+    listed: Option<Mono>,
     known: Option<Vec<DeviceRow>>,
     known_changed: bool,
+    /// Kind and serial number of those that are being given a number, there or gone since.
+    entering: BTreeMap<Ticket, (String, Option<String>)>,
     plugs: Plugs,
     changed: bool,
     saw: BTreeMap<CameraId, Sighting>,
@@ -120,9 +124,10 @@ impl Table {
             announced: BTreeMap::new(),
             gone: BTreeMap::new(),
             last_came: now,
-            listed: false,
+            listed: None,
             known: None,
             known_changed: false,
+            entering: BTreeMap::new(),
             plugs: Plugs::default(),
             changed: false,
             saw: BTreeMap::new(),
@@ -231,6 +236,7 @@ impl Table {
                 since,
                 event,
                 node: None,
+                read_at: now,
                 stage: Stage::Looking,
                 refused: false,
                 again,
@@ -239,7 +245,7 @@ impl Table {
             self.last_came = now;
         }
         self.announced.retain(|_, (at, _)| *at >= asked);
-        self.listed = true;
+        self.listed = Some(asked);
         work
     }
 
@@ -256,6 +262,7 @@ impl Table {
         }
         let path = node.path.clone();
         entry.node = Some(node);
+        entry.read_at = now;
         vec![Work::Judge(ticket, devpath, path)]
     }
 

@@ -118,6 +118,9 @@ impl Task {
             let work = self.table.place(now, self.clock.wall_us());
             self.begin(work);
             self.publish();
+            if self.listing.is_none() && self.table.wants_list(now) {
+                self.list();
+            }
             self.write_if_due(now);
             let wake = tokio::time::sleep(self.wake().from_now());
             tokio::select! {

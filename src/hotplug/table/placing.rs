@@ -32,12 +32,25 @@ impl Table {
             Stage::Resting(at) | Stage::Refused(Some(at)) => Some(at),
             Stage::Camera(at) if at > now => Some(at),
             Stage::Camera(_) if self.known.is_some() => {
-                Some((self.last_came + QUIET).min(entry.since + QUIET_MOST))
+                // Past that, a list is waited for.
+                Some((self.last_came + QUIET).min(entry.since + QUIET_MOST)).filter(|at| *at > now)
             }
             _ => None,
         };
         let first = (!self.plugs.complete).then_some(self.started + FIRST_LOOK);
         self.entries.values().filter_map(of_entry).chain(first).min()
+    }
+
+    /// Whether somebody waits for a list made from now on.
+    pub fn wants_list(&self, now: Mono) -> bool {
+        let waits = |entry: &Entry| matches!(entry.stage, Stage::Camera(from) if from <= now);
+        self.known.is_some() && self.entries.values().any(|e| waits(e) && !self.is_confirmed(e))
+    }
+
+    /// Whether what is said to be there was there after this one was read. When the kernel's word was lost, a
+    /// camera that moved stands at both places until then.
+    fn is_confirmed(&self, entry: &Entry) -> bool {
+        self.listed.is_some_and(|asked| asked > entry.read_at)
     }
 
     /// Looks that are due once more.
@@ -76,11 +89,15 @@ impl Table {
                 Placed::Same(_) => true,
                 // Its serial number is one camera's alone.
                 Placed::Moved(_) => node.serial().is_some() && all.iter().filter(alike).count() == 1,
-                // None of its kind is missing.
-                Placed::New => !free.iter().filter(alike).any(|k| !k.pinned),
+                // None of its kind is missing, and its serial number is not that of one that is here.
+                Placed::New => {
+                    let alike_free = free.iter().filter(alike).any(|k| !k.pinned);
+                    let alike_here = || all.iter().filter(alike).any(|k| taken.contains(&k.id));
+                    !alike_free && (node.serial().is_none() || !alike_here())
+                }
             };
             let waited = now.since(self.last_came) >= QUIET || now.since(entry.since) >= QUIET_MOST;
-            from <= now && (for_sure || waited)
+            from <= now && (for_sure || (waited && self.is_confirmed(entry)))
         };
         let placed = recognise(&nodes, &free);
         let each = entries.iter().zip(&nodes).zip(placed);
@@ -129,6 +146,12 @@ impl Table {
             return None;
         }
         let node = entry.node.as_ref()?;
+        let alike = (node.kind(), node.serial().map(str::to_owned));
+        // It may be that one, pulled out and back meanwhile.
+        if self.entering.values().any(|entering| *entering == alike) {
+            return None;
+        }
+        self.entering.insert(entry.ticket, alike);
         let new = NewDevice {
             identity: format!("{}{}", device::SOURCE, device::identity(node)),
             kind: node.kind(),
@@ -143,6 +166,7 @@ impl Table {
 
     /// What became of one that was to be given a number. It is tried again when that failed.
     pub fn entered(&mut self, ticket: Ticket, entered: Result<Entered>, now: Mono, wall_us: i64) {
+        self.entering.remove(&ticket);
         let entering =
             self.entries.iter_mut().find(|(_, e)| e.ticket == ticket && e.stage == Stage::Entering);
         match entered {
@@ -203,7 +227,7 @@ impl Table {
             Stage::Resting(_) => entry.again.attempts() < TELL_AFTER,
             Stage::Refused(_) | Stage::Plugged(_) => false,
         };
-        self.listed && self.known.is_some() && !self.entries.values().any(is_open)
+        self.listed.is_some() && self.known.is_some() && !self.entries.values().any(is_open)
     }
 }
 

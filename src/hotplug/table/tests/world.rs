@@ -96,6 +96,7 @@ impl World {
             instance: *instance,
         };
         let list = self.plugged.iter().map(listed).collect();
+        self.now = Mono(self.now.0 + 1);
         let work = self.table.listed(list, self.now, self.now, 0);
         self.work.extend(work);
     }
@@ -106,6 +107,7 @@ impl World {
         match work {
             Work::Read(ticket, devpath) => {
                 let node = self.plugged.get(&devpath).map(|(_, node)| node.clone());
+                self.now = Mono(self.now.0 + 1);
                 let next = self.table.read(ticket, node, self.now);
                 self.work.extend(next);
             }
@@ -146,6 +148,8 @@ impl World {
             self.place();
             if !self.work.is_empty() {
                 self.work(0);
+            } else if self.table.wants_list(self.now) {
+                self.list();
             } else if let Some(at) = self.table.deadline(self.now) {
                 assert!(at > self.now, "it would run without an end: {:?}", self.table.entries);
                 self.now = at;
