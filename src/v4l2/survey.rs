@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use v4l::v4l_sys::{
-    V4L2_CAP_DEVICE_CAPS, V4L2_CAP_META_CAPTURE, V4L2_CAP_META_OUTPUT, V4L2_CAP_STREAMING,
+    V4L2_CAP_DEVICE_CAPS, V4L2_CAP_IO_MC, V4L2_CAP_META_CAPTURE, V4L2_CAP_META_OUTPUT, V4L2_CAP_STREAMING,
     V4L2_CAP_VIDEO_CAPTURE, V4L2_CAP_VIDEO_CAPTURE_MPLANE, V4L2_CAP_VIDEO_M2M, V4L2_CAP_VIDEO_M2M_MPLANE,
     V4L2_CAP_VIDEO_OUTPUT, V4L2_CAP_VIDEO_OUTPUT_MPLANE,
     v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE as V4L2_BUF_TYPE_VIDEO_CAPTURE, v4l2_capability, v4l2_fmtdesc,
@@ -146,6 +146,9 @@ fn role(caps: u32) -> Role {
     let output = has(V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE);
     if has(V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE) {
         Role::Codec
+    } else if has(V4L2_CAP_IO_MC) {
+        // Its parts have to be put together first (the camera ports of a Pi 5): no picture comes otherwise.
+        Role::Other
     } else if has(V4L2_CAP_VIDEO_CAPTURE) && has(V4L2_CAP_STREAMING) {
         Role::Camera
     } else if output {

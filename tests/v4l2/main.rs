@@ -14,5 +14,6 @@ mod cameras;
 mod daemon;
 mod files;
 mod guest;
+mod live;
 mod machine;
 mod synthetic;

@@ -71,6 +71,7 @@ fn a_node_is_told_by_what_it_does() {
     // Only by read(), or in several planes.
     assert_eq!(role_of(V4L2_CAP_VIDEO_CAPTURE, None), Role::Other);
     assert_eq!(role_of(V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING, None), Role::Other);
+    assert_eq!(role_of(capture | V4L2_CAP_IO_MC, None), Role::Other);
     assert_eq!(role_of(0, None), Role::Other);
 }
 
