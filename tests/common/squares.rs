@@ -44,6 +44,10 @@ fn pictures(source: &str, limit: usize) -> Result<Vec<Result<Squares, String>>, 
     let video = probed["streams"].as_array().and_then(|s| s.iter().find(|s| s["codec_type"] == "video"));
     let width = video.and_then(|v| v["width"].as_u64()).ok_or("no video stream")? as usize;
     let cell = width / 40;
+    // A stream of which no keyframe came while it was probed has a width of 0.
+    if cell == 0 {
+        return Err(format!("no cells in a width of {width}"));
+    }
     let times = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
     let filter = format!("format=gray,crop={width}:{}:0:0:exact=1", 2 * cell);
     let limit = limit.to_string();
