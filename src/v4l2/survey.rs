@@ -19,8 +19,8 @@ use super::driver::{ENUM_FMT, ENUM_FRAMEINTERVALS, ENUM_FRAMESIZES, Plain, QUERY
 use super::format::{Format, FourCc, Rate, Size, Steps};
 use super::{Device, Driver};
 
-/// More than any device has; one that never says that its list is over stops here.
-const MAX_FORMATS: u32 = 64;
+/// More than any device has (vivid 83); one that never says that its list is over stops here.
+const MAX_FORMATS: u32 = 128;
 /// Of one format.
 const MAX_SIZES: u32 = 128;
 /// Of one size.
