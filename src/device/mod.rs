@@ -23,7 +23,7 @@ pub use devices::{Devices, Heard, Listed, Listen, of_this_machine};
 pub use identity::{SOURCE, identity};
 #[cfg(target_env = "gnu")]
 pub use libudev::Libudev;
-pub use node::{Node, Usb};
+pub use node::{Node, Usb, plain};
 pub use recognise::{Known, Placed, recognise};
 pub use sysfs::Sysfs;
 pub use uevent::{Event, What};

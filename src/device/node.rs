@@ -85,7 +85,7 @@ pub(super) fn telling(serial: &str) -> Option<String> {
 }
 
 /// What a device said, fit for a log, a list and a file: visible ASCII, single spaces, bounded.
-pub(super) fn plain(text: &str, most: usize) -> String {
+pub fn plain(text: &str, most: usize) -> String {
     let words = text.split(|c: char| !c.is_ascii_graphic()).filter(|w| !w.is_empty());
     let mut out = String::new();
     for word in words {

@@ -1,6 +1,7 @@
 //! Runs [`super::local`] for one camera in the frame path: carries out its actions, feeds it events.
 
 mod device;
+mod spare;
 mod view;
 
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use crate::base::{Mono, Result};
 use crate::camera::CameraDef;
 use crate::capture::{Fanout, SourceEvent, SourcePlan, TestSource};
-use crate::encoder::{EncodePlan, Encoder, EncoderEvent, EncoderSpec, Prepared};
+use crate::encoder::{EncodePlan, Encoder, EncoderEvent, Prepared};
 use crate::recording::GapCause;
 
 use super::Parts;
@@ -356,8 +357,9 @@ impl LocalActor {
         }
         let (sender, events) = mpsc::channel(8);
         let name = self.def.id.to_string();
+        let spare = self.take_spare();
         let parts = &self.parts;
-        let prepared = match self.children.spare.take().and_then(alive) {
+        let prepared = match spare {
             Some(spare) => Ok(spare),
             None => Encoder::prepare(self.encoder_spec(), &parts.spawner, &parts.group).await,
         };
@@ -378,30 +380,4 @@ impl LocalActor {
             }
         }
     }
-
-    fn encoder_spec(&self) -> EncoderSpec {
-        let name = self.def.id.to_string();
-        EncoderSpec {
-            ffmpeg: self.parts.ffmpeg.path().to_owned(),
-            plan: self.encoder_plan.plan(),
-            publish: self.parts.mediamtx.publish_url(&name),
-            name,
-        }
-    }
-
-    /// Loads an FFmpeg for the next start, first or after a fault.
-    async fn prepare_spare(&mut self) {
-        self.children.spare_at = None;
-        if self.children.spare.is_some() || self.children.absent || !self.parts.ffmpeg.is_there() {
-            return;
-        }
-        match Encoder::prepare(self.encoder_spec(), &self.parts.spawner, &self.parts.group).await {
-            Ok(spare) => self.children.spare = Some(spare),
-            Err(error) => tracing::warn!(camera = %self.def.id, "no encoder in waiting: {}", error.chain()),
-        }
-    }
-}
-
-fn alive(mut spare: Prepared) -> Option<Prepared> {
-    spare.is_alive().then_some(spare)
 }

@@ -18,6 +18,7 @@ use v4l::v4l_sys::{
 use super::driver::{ENUM_FMT, ENUM_FRAMEINTERVALS, ENUM_FRAMESIZES, Plain, QUERYCAP, call};
 use super::format::{Format, FourCc, Rate, Size, Steps};
 use super::{Device, Driver};
+use crate::device::plain;
 
 /// More than any device has (vivid 83); one that never says that its list is over stops here.
 const MAX_FORMATS: u32 = 128;
@@ -289,11 +290,10 @@ fn rates(
     rates
 }
 
-/// Up to the first zero: visible ASCII and single spaces.
+/// Up to the first zero, as [`plain`] text.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    let words = bytes[..end].split(|b| !b.is_ascii_graphic()).filter(|word| !word.is_empty());
-    words.map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ")
+    plain(&String::from_utf8_lossy(&bytes[..end]), bytes.len())
 }
 
 #[cfg(test)]
