@@ -128,7 +128,10 @@ fn subscriber(level: &str, sink: Arc<Sink>) -> Result<(impl Subscriber + Send + 
     let is_journal = matches!(*sink, Sink::Journal(_));
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Lines(sink));
     let layer = if is_journal { layer.without_time().with_level(false).boxed() } else { layer.boxed() };
-    Ok((Registry::default().with(About.and_then(layer).with_filter(filter)), handle))
+    // For all layers, not `with_filter` for one: that keeps state on the thread between question and event, and
+    // after `tracing::enabled!` loses the thread's next line when the process has a second subscriber, as
+    // journald's is.
+    Ok((Registry::default().with(filter).with(About.and_then(layer)), handle))
 }
 
 /// Gives each event a writer that knows its level.

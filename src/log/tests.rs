@@ -34,6 +34,18 @@ fn directives_choose_the_level_by_module() {
 }
 
 #[test]
+fn a_question_whether_a_level_is_written_loses_no_line() {
+    // As journald's: another subscriber in the process, that wants everything.
+    let other = tracing::Dispatch::new(Registry::default());
+    let lines = lines("info", || {
+        assert!(!tracing::enabled!(Level::DEBUG));
+        tracing::error!("after the question");
+    });
+    drop(other);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+#[test]
 fn no_line_holds_a_secret_wherever_it_was_put() {
     let secret = Secret::new("correct-horse-battery");
     hide(&secret);

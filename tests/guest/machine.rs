@@ -151,7 +151,7 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let console = self.console.lock().unwrap();
-            eprintln!("the guest's console:\n{}\nthe service:\n{}", console.join("\n"), self.log());
+            eprintln!("the service:\n{}\nthe guest's console:\n{}", self.log(), console.join("\n"));
         }
         // With its first process the kernel ends all others of its space.
         let _ = Command::new("kill").args(["-KILL", &self.leader.to_string()]).status();
