@@ -234,6 +234,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     let services = rpc::Services {
         auth,
         cameras,
+        hotplug: plugged,
         recordings,
         footage,
         snapshots,

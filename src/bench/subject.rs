@@ -173,6 +173,8 @@ fn ourselves(name: &str, folder: &Folder) -> Result<ChildSpec> {
     for (key, value) in [
         // What is measured is the answer, not the guard against too many questions.
         ("AUTH__RATE_LIMIT_PER_MINUTE", "100000000"),
+        // A developer's own camera is left alone.
+        ("CAMERAS__V4L2", "false"),
         ("STORAGE__DATA_DIR", &*folder.data().to_string_lossy()),
     ] {
         spec.env.push((format!("FIELDCAM_{key}"), value.into()));

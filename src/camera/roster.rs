@@ -141,8 +141,12 @@ pub fn wanted(
     devices: &[DeviceRow],
     stand_in: bool,
 ) -> Vec<Wanted> {
-    let configured =
-        |s: &CameraSection| Wanted { identity: s.source.identity(), section: s.clone(), added: false };
+    let configured = |s: &CameraSection| {
+        let identity = s.source.identity();
+        let device = devices.iter().find(|row| row.identity == identity);
+        let name = s.name.clone().or_else(|| device.and_then(name_of));
+        Wanted { section: CameraSection { name, ..s.clone() }, identity, added: false }
+    };
     let mut all: Vec<_> = settings.camera.iter().map(configured).collect();
     let devices = if settings.cameras.v4l2 { devices } else { &[] };
     let synthetic = match settings.cameras.synthetic {
@@ -176,14 +180,18 @@ pub fn wanted(
             tracing::error!(camera = %row.camera, "has an identity that this version does not take");
             continue;
         };
-        let name = row.name.clone().or_else(|| Some(row.model.clone()).filter(|model| !model.is_empty()));
         all.push(Wanted {
             identity: row.identity.clone(),
-            section: usual(settings, source, name),
+            section: usual(settings, source, name_of(row)),
             added: false,
         });
     }
     all
+}
+
+/// What an operator calls a device, or else what it says it is.
+fn name_of(row: &DeviceRow) -> Option<String> {
+    row.name.clone().or_else(|| Some(row.model.clone()).filter(|model| !model.is_empty()))
 }
 
 /// A camera without a section of its own.

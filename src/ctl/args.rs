@@ -36,6 +36,26 @@ pub enum CtlCommand {
     Status,
     /// List the cameras
     Cameras,
+    /// Give a camera that is plugged in a name that it keeps
+    Name {
+        /// Id or name of a camera
+        camera: String,
+        /// Its new name [default: what it says it is]
+        name: Option<String>,
+    },
+    /// Make a camera whatever of its kind is plugged in at its port
+    Pin {
+        /// Id or name of a camera
+        camera: String,
+        /// It is itself again, wherever it is plugged in
+        #[arg(long)]
+        off: bool,
+    },
+    /// Forget a camera that is not coming back and has no footage
+    Forget {
+        /// Id or name of a camera
+        camera: String,
+    },
     /// Print what happens, one line for each event, until Ctrl-C
     Watch {
         /// Id or name of the only camera to hear of

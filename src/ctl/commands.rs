@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::args::{CtlArgs, CtlCommand};
+use super::cameras;
 use super::host::{Host, Local, token_for};
 use super::link::{Link, read};
 use super::record;
@@ -24,7 +25,19 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
     let (link, json) = (&mut link, args.json);
     match args.command {
         CtlCommand::Status => status(link, json).await,
-        CtlCommand::Cameras => cameras(link, json).await,
+        CtlCommand::Cameras => cameras::list(link, json).await,
+        CtlCommand::Name { camera, name } => {
+            let device = resolve(link, &camera).await?;
+            cameras::name(link, &device, name.as_deref(), json).await
+        }
+        CtlCommand::Pin { camera, off } => {
+            let device = resolve(link, &camera).await?;
+            cameras::pin(link, &device, !off, json).await
+        }
+        CtlCommand::Forget { camera } => {
+            let device = resolve(link, &camera).await?;
+            cameras::forget(link, &device, json).await
+        }
         CtlCommand::Watch { camera } => {
             let device = match camera {
                 Some(camera) => Some(resolve(link, &camera).await?),
@@ -110,28 +123,6 @@ async fn resolve(link: &mut Link, text: &str) -> Result<String> {
                 .with("suggestion", known))
         }
     }
-}
-
-async fn cameras(link: &mut Link, json: bool) -> Result<()> {
-    let raw = link.call("get_camera_list", None).await?;
-    if json {
-        screen::line(raw.get());
-        return Ok(());
-    }
-    let list: CameraList = read(&raw)?;
-    if list.cameras.is_empty() {
-        screen::line("no cameras");
-        return Ok(());
-    }
-    screen::line(&camera_table(&list));
-    Ok(())
-}
-
-fn camera_table(list: &CameraList) -> String {
-    let row = |c: &super::reply::Camera| {
-        vec![c.device.clone(), c.status.clone(), c.resolution.clone(), c.fps.to_string(), c.name.clone()]
-    };
-    render(&["CAMERA", "STATUS", "SIZE", "FPS", "NAME"], &list.cameras.iter().map(row).collect::<Vec<_>>())
 }
 
 async fn recordings(link: &mut Link, limit: u32, offset: u64, json: bool) -> Result<()> {
@@ -242,7 +233,7 @@ async fn status(link: &mut Link, json: bool) -> Result<()> {
     let list: CameraList = read(&cameras)?;
     screen::line(&format!("{} of {} cameras connected", list.connected, list.total));
     if !list.cameras.is_empty() {
-        screen::line(&camera_table(&list));
+        screen::line(&cameras::table(&list, &[]));
     }
     Ok(())
 }

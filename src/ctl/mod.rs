@@ -6,6 +6,7 @@
 //! one connection.
 
 mod args;
+mod cameras;
 mod commands;
 mod dial;
 mod download;

@@ -24,6 +24,21 @@ pub struct CameraList {
     pub connected: u64,
 }
 
+/// A row of `list_devices`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Device {
+    pub device: String,
+    pub identity: String,
+    pub model: String,
+    pub port: String,
+    pub pinned: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct DeviceList {
+    pub devices: Vec<Device>,
+}
+
 /// A row of `list_recordings`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct File {

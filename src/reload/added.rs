@@ -114,6 +114,13 @@ impl Reloader {
         inner.cameras.apply(roster, &[], &[]).await
     }
 
+    /// Whether the settings in force give this camera a name.
+    pub async fn names(&self, id: CameraId) -> bool {
+        let running = self.0.running.lock().await;
+        let identity = self.0.cameras.defs().into_iter().find(|def| def.id == id).map(|def| def.identity);
+        running.camera.iter().any(|c| c.name.is_some() && identity == Some(c.source.identity()))
+    }
+
     /// Sets and keeps how often the network is searched; zero is never.
     ///
     /// Fails with `InvalidState` when an environment variable says something else for ever.

@@ -7,7 +7,7 @@ use crate::auth::Deed;
 use crate::base::{Error, ErrorKind, Result};
 
 /// Methods that change something, each with the parameter that names what.
-const CHANGING: [(&str, Option<&str>); 20] = [
+const CHANGING: [(&str, Option<&str>); 23] = [
     ("authenticate", None),
     ("take_snapshot", Some("device")),
     ("start_recording", Some("device")),
@@ -25,6 +25,9 @@ const CHANGING: [(&str, Option<&str>); 20] = [
     ("cleanup_old_files", None),
     ("set_discovery_interval", None),
     ("reload_config", None),
+    ("rename_device", Some("device")),
+    ("pin_device", Some("device")),
+    ("forget_device", Some("device")),
     ("create_api_key", Some("name")),
     ("rotate_api_key", Some("id")),
     ("revoke_api_key", Some("id")),

@@ -34,6 +34,7 @@ use crate::base::Clock;
 use crate::external::External;
 use crate::footage::Footage;
 use crate::health::Health;
+use crate::hotplug::Hotplug;
 use crate::mediamtx::MediaMtx;
 use crate::notice::Notices;
 use crate::pipeline::Cameras;
@@ -59,6 +60,8 @@ pub struct Services {
     pub auth: Auth,
     /// Cameras and their streams.
     pub cameras: Cameras,
+    /// Those of them that are plugged into the box.
+    pub hotplug: Hotplug,
     /// What is recorded.
     pub recordings: Recordings,
     /// Recordings as films.

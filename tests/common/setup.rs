@@ -34,6 +34,8 @@ impl Setup {
         setup
             .env("MEDIAMTX__BINARY", &mediaserver::binary().to_string_lossy())
             .env("CAMERAS__RESOLUTION", "640x360")
+            // A developer's own camera is left alone.
+            .env("CAMERAS__V4L2", "false")
             .env("AUTH__RATE_LIMIT_PER_MINUTE", "1000000")
             .cameras(2)
     }

@@ -8,11 +8,11 @@ use crate::guest::Guest;
 use crate::machine::PATIENCE;
 
 /// Small and slow: the processor is emulated.
-const CONFIG: &str = "[cameras]\nresolution = \"320x180\"\nfps = 5\n";
+pub const CONFIG: &str = "[cameras]\nresolution = \"320x180\"\nfps = 5\n";
 
 /// The list, once so many cameras are connected.
 #[track_caller]
-fn connected(client: &mut Client, count: u64) -> Vec<Value> {
+pub fn connected(client: &mut Client, count: u64) -> Vec<Value> {
     wait_within(PATIENCE, &format!("{count} cameras are connected"), || {
         let list = client.ok("get_camera_list", json!({}));
         (list["connected"] == count).then(|| list["cameras"].as_array().unwrap().clone())

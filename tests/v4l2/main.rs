@@ -12,6 +12,7 @@ mod common;
 mod agent;
 mod cameras;
 mod daemon;
+mod devices;
 mod files;
 mod guest;
 mod live;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::shared::line;
 use crate::base::clock::iso8601;
 use crate::base::{Error, Result};
 use crate::external::{GENERIC, Options, Stream};
@@ -135,15 +136,6 @@ impl Params for New {
         let kind = kind.map(|kind| line("stream_type", kind, 64, hint)).transpose()?;
         Ok(Self { url, name, kind: kind.unwrap_or_else(|| GENERIC.into()) })
     }
-}
-
-fn line(param: &str, text: String, most: usize, hint: &str) -> Result<String> {
-    let count = text.chars().count();
-    if !(1..=most).contains(&count) || text.chars().any(char::is_control) {
-        let rule = format!("must have 1 to {most} characters on one line");
-        return Err(Error::param(param, rule, hint));
-    }
-    Ok(text)
 }
 
 /// An address in the form that the API document gives; whether it leads anywhere is judged later.

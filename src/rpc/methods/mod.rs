@@ -2,6 +2,7 @@
 
 mod audit;
 mod cameras;
+mod devices;
 mod events;
 mod external;
 mod keys;
@@ -34,6 +35,10 @@ pub(super) fn all() -> Vec<Method> {
         now("get_camera_list", Viewer, cameras::list),
         now("get_camera_status", Viewer, cameras::status),
         now("get_camera_capabilities", Viewer, cameras::capabilities),
+        now("list_devices", Viewer, devices::list),
+        later("rename_device", Operator, devices::rename),
+        later("pin_device", Operator, devices::pin),
+        later("forget_device", Admin, devices::forget),
         later("take_snapshot", Operator, snapshots::take),
         later("list_snapshots", Viewer, snapshots::list),
         later("get_snapshot_info", Viewer, snapshots::info),
@@ -103,9 +108,11 @@ mod tests {
                  cleanup_old_files set_discovery_interval",
             ),
             // These are ours, as is the last of the viewer's.
+            ("viewer", "list_devices"),
+            ("operator", "rename_device pin_device"),
             (
                 "admin",
-                "protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key \
+                "forget_device protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key \
                  get_audit_log rotate_secret",
             ),
         ];

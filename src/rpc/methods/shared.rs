@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::base::{CameraId, RecordingName, Result};
+use crate::base::{CameraId, Error, RecordingName, Result};
 use crate::rpc::params::{Fields, Params};
 
 /// `{device}`.
@@ -12,6 +12,16 @@ impl Params for Device {
     fn read(fields: &Fields<'_>) -> Result<Self> {
         fields.device().map(Self)
     }
+}
+
+/// A text of 1 to `most` characters on one line.
+pub(super) fn line(param: &str, text: String, most: usize, hint: &str) -> Result<String> {
+    let count = text.chars().count();
+    if !(1..=most).contains(&count) || text.chars().any(char::is_control) {
+        let rule = format!("must have 1 to {most} characters on one line");
+        return Err(Error::param(param, rule, hint));
+    }
+    Ok(text)
 }
 
 /// `{limit?, offset?}`.

@@ -250,6 +250,7 @@ fn every_method_answers_every_role_as_the_document_says() {
         .iter()
         .map(|(name, _)| *name)
         .filter(|name| !outcomes.contains_key(&((*name).to_owned(), 0)))
+        .filter(|name| !coverage::OF_DEVICES.contains(&format!("{name}.").as_str()))
         .collect();
     assert!(silent.is_empty(), "no result was ever seen of {silent:?}");
     let codes: BTreeMap<i64, usize> = outcomes.iter().fold(BTreeMap::new(), |mut all, ((_, code), n)| {

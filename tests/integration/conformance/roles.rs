@@ -48,8 +48,12 @@ const ADMIN: [&str; 8] = [
 ];
 
 /// Fieldcam's own.
-const OURS: [(&str, &str); 9] = [
+const OURS: [(&str, &str); 13] = [
     ("rpc.discover", "viewer"),
+    ("list_devices", "viewer"),
+    ("rename_device", "operator"),
+    ("pin_device", "operator"),
+    ("forget_device", "admin"),
     ("reload_config", "admin"),
     ("protect_recording", "admin"),
     ("get_audit_log", "admin"),
