@@ -18,6 +18,7 @@
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
 //! | `device` | which V4L2 devices are plugged in, and what makes each the same again |
 //! | `v4l2` | the kernel's V4L2 calls: what a device can, its modes, its buffers |
+//! | `usb` | what USB cameras reserve of their bus, and who has how much of it |
 //! | `camera` | which cameras there are, each with its lasting number |
 //! | `hotplug` | V4L2 cameras as they are plugged in and out, each as itself |
 //! | `capture` | frames from a camera into the process |
@@ -77,4 +78,5 @@ pub mod snapshot;
 pub mod store;
 pub mod supervise;
 pub mod tls;
+pub mod usb;
 pub mod v4l2;

@@ -27,6 +27,7 @@ use crate::retention::{Policy, Retention, RetentionOptions};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::{Store, StorePlaces};
 use crate::supervise::{Phases, Program, Spawner, start_again, systemd};
+use crate::usb::UsbBuses;
 use crate::{camera, diag, http, log, rpc};
 
 use super::damage;
@@ -187,6 +188,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         media_dir: data.media(),
         ffmpeg,
         plugs: plugged.plugs(),
+        usb: UsbBuses::new(),
         reach: Reach::new(&settings.discovery.allowed_hosts),
     };
     let cameras = pipeline::start(roster, &parts)?;

@@ -135,7 +135,12 @@ impl Reader {
         self.fanout.forget_latest();
         match read {
             Ok(()) => "it was stopped".into(),
-            Err(e) => device_words(&e),
+            Err(e) => {
+                if e.raw_os_error() == Some(nix::libc::ENOSPC) {
+                    self.tell(SourceEvent::BusFull);
+                }
+                device_words(&e)
+            }
         }
     }
 
@@ -194,7 +199,11 @@ pub fn device_words(e: &io::Error) -> String {
         Some(Errno::ENODEV | Errno::ENXIO | Errno::ENOENT) => "it was unplugged".into(),
         Some(Errno::EBUSY) => "another program uses it".into(),
         Some(Errno::EACCES | Errno::EPERM) => "this user may not open it (add it to the group video)".into(),
-        Some(Errno::ENOSPC) => "its USB bus has no bandwidth left for this mode".into(),
+        Some(Errno::ENOSPC) => {
+            "its USB bus is full: use a port of another USB controller, or less resolution or \
+            frame rate of the cameras there"
+                .into()
+        }
         _ => format!("its driver failed: {e}"),
     }
 }

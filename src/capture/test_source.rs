@@ -42,6 +42,8 @@ pub enum SourceEvent {
     Silent(Duration),
     /// What a device delivers, as its driver has set it: before its first frame.
     Mode(Mode),
+    /// The driver did not start for want of USB bandwidth; [`SourceEvent::Gone`] follows.
+    BusFull,
     /// The device is gone or its stream broke, and nothing more will come. Why, for the log and for people.
     Gone(String),
     /// The process is gone and nothing more will come.

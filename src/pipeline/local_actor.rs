@@ -1,6 +1,7 @@
 //! Runs [`super::local`] for one camera in the frame path: carries out its actions, feeds it events.
 
 mod device;
+mod on_bus;
 mod spare;
 mod view;
 
@@ -209,8 +210,13 @@ impl LocalActor {
                 self.parts.recordings.fault(self.def.id, GapCause::CameraSilent);
                 self.take(Event::SourceSilent(run)).await;
             }
-            SourceEvent::Mode(mode) => self.delivers(mode).await,
+            SourceEvent::Mode(mode) => {
+                self.delivers(mode).await;
+                self.look_at_bus().await;
+            }
+            SourceEvent::BusFull => self.bus_said_full(),
             SourceEvent::Gone(why) => {
+                self.leave_bus();
                 let asked = self.children.source.take().is_some_and(|s| s.was_stopped());
                 if !asked {
                     tracing::warn!(camera = %self.def.id, why, "the device gives no more pictures");
@@ -292,6 +298,10 @@ impl LocalActor {
                 match action {
                     Action::StartSource(run) => {
                         if !self.start_source(run).await {
+                            if self.bus_is_full() {
+                                // Not tried again before there is room.
+                                events.push_back(Event::Present(false));
+                            }
                             events.push_back(Event::SourceDown(run));
                         }
                     }
@@ -317,7 +327,7 @@ impl LocalActor {
     }
 
     async fn start_source(&mut self, run: u64) -> bool {
-        if self.children.absent {
+        if self.children.absent || !self.reserve_bus().await {
             return false;
         }
         let (sender, events) = mpsc::channel(8);
@@ -345,6 +355,7 @@ impl LocalActor {
             }
             Err(error) => {
                 tracing::error!(camera = name, "the source does not start: {}", error.chain());
+                self.leave_bus();
                 self.children.problem = Some(error.message().to_owned());
                 false
             }

@@ -43,6 +43,7 @@ use crate::recording::{Intent, Recordings};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::Store;
 use crate::supervise::{Group, Program, Spawner};
+use crate::usb::UsbBuses;
 
 /// What every actor works with.
 #[derive(Clone)]
@@ -73,6 +74,8 @@ pub struct Parts {
     pub ffmpeg: Program,
     /// Where V4L2 cameras are plugged in.
     pub plugs: watch::Receiver<Plugs>,
+    /// What cameras reserve of their USB buses.
+    pub usb: UsbBuses,
     /// Which hosts added cameras may lead to.
     pub reach: Reach,
 }
@@ -151,7 +154,7 @@ fn start_local(
         format: FrameFormat::Mjpeg,
     };
     let fanout = Fanout::new();
-    let device = source_plan.is_none().then(|| PluggedIn::new(parts.plugs.clone()));
+    let device = source_plan.is_none().then(|| PluggedIn::new(parts.plugs.clone(), parts.usb.clone()));
     let first = match &device {
         Some(device) => device.view(&def),
         None => local_actor::first_view(&def),

@@ -76,7 +76,7 @@ impl fmt::Debug for FourCc {
 }
 
 /// The time between two frames, as the kernel gives it; neither number is 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate {
     /// Seconds, times `per`.
     pub seconds: u32,

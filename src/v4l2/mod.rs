@@ -12,6 +12,6 @@ mod survey;
 
 pub use driver::{Device, Driver};
 pub use format::{Format, FourCc, Rate, Size};
-pub use mode::{Mode, Refusal, Wish, choose};
+pub use mode::{Carried, Mode, Refusal, Wish, choose};
 pub use stream::{Filled, Lease, Stream, Wakeup};
 pub use survey::{Role, Survey, is_camera, survey};

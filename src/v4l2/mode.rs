@@ -16,12 +16,21 @@ pub struct Wish {
     pub fps: u32,
     /// This format and no other.
     pub format: Option<FourCc>,
-    /// Bytes a second that the way to the camera carries of raw pictures; USB 2.0 carries about 24 MB.
-    pub raw_bytes: u64,
+}
+
+/// Whether the way from the camera carries a mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// It does, as far as anybody knows.
+    Yes,
+    /// Only the attempt tells.
+    Perhaps,
+    /// It does not: the last resort.
+    No,
 }
 
 /// A mode of a camera.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mode {
     /// Its format.
     pub fourcc: FourCc,
@@ -59,13 +68,14 @@ impl std::fmt::Display for Refusal {
 
 /// The mode nearest to what is asked, by what matters most: that the bus carries it; the size asked for, else
 /// the next smaller, else the smallest; at least the rate asked for, else the fastest; no more of it than
-/// needed; JPEG, which costs no encoder for a still and little of the bus; the raw formats.
-pub fn choose(survey: &Survey, wish: &Wish) -> Result<Mode, Refusal> {
+/// needed; that nobody doubts that the bus carries it; JPEG, which costs no encoder for a still and little of
+/// the bus; the raw formats. `carried` is asked once for each mode.
+pub fn choose(survey: &Survey, wish: &Wish, carried: impl Fn(&Mode) -> Carried) -> Result<Mode, Refusal> {
     let has = || survey.formats.iter().map(|f| f.fourcc).collect();
     let usable = |f: &&Format| f.fourcc.is_jpeg() || f.fourcc.raw_bits().is_some();
     let asked = |f: &&Format| wish.format.is_none_or(|asked| f.fourcc == asked);
     let modes = survey.formats.iter().filter(usable).filter(asked).flat_map(|f| modes(f, wish));
-    modes.min_by_key(|mode| rank(mode, wish)).ok_or_else(|| match wish.format {
+    modes.min_by_key(|mode| rank(mode, wish, carried(mode))).ok_or_else(|| match wish.format {
         Some(format) if !survey.formats.iter().any(|f| f.fourcc == format) => {
             Refusal::NotThatFormat(format, has())
         }
@@ -92,7 +102,7 @@ fn modes(format: &Format, wish: &Wish) -> Vec<Mode> {
 }
 
 /// Less is better.
-fn rank(mode: &Mode, wish: &Wish) -> impl Ord + use<> {
+fn rank(mode: &Mode, wish: &Wish, carried: Carried) -> impl Ord + use<> {
     let area = |w: u32, h: u32| u64::from(w) * u64::from(h);
     let (has, wants) = (area(mode.width, mode.height), area(wish.width, wish.height));
     let size = match (mode.width, mode.height) == (wish.width, wish.height) {
@@ -102,8 +112,6 @@ fn rank(mode: &Mode, wish: &Wish) -> impl Ord + use<> {
     };
     let fps = mode.rate.map_or(u64::from(wish.fps) * 1000, Rate::millifps);
     let asked = u64::from(wish.fps) * 1000;
-    let bytes = mode.fourcc.raw_bits().map(|bits| has * u64::from(bits) / 8 * fps / 1000);
-    let carried = bytes.is_none_or(|bytes| bytes <= wish.raw_bytes);
     // 29.97 is 30.
     let slow = asked.saturating_sub(100).saturating_sub(fps);
     // Packed 4:2:2 is what most cameras really have; others of the list are often made from it.
@@ -115,7 +123,8 @@ fn rank(mode: &Mode, wish: &Wish) -> impl Ord + use<> {
         FourCc::YU12 => 4,
         _ => 5,
     };
-    (!carried, size, slow, fps.abs_diff(asked), kind, Reverse(mode.fourcc))
+    let doubted = carried == Carried::Perhaps;
+    (carried == Carried::No, size, slow, fps.abs_diff(asked), doubted, kind, Reverse(mode.fourcc))
 }
 
 #[cfg(test)]
@@ -125,8 +134,6 @@ mod tests {
     use super::*;
     use crate::v4l2::survey::Role;
     use crate::v4l2::{Size, format::Steps};
-
-    const USB2: u64 = 24_000_000;
 
     fn format(fourcc: FourCc, sizes: &[(u32, u32, &[u32])]) -> Format {
         let size = |&(width, height, rates): &(u32, u32, &[u32])| Size {
@@ -161,11 +168,21 @@ mod tests {
     }
 
     fn wish(width: u32, height: u32, fps: u32) -> Wish {
-        Wish { width, height, fps, format: None, raw_bytes: USB2 }
+        Wish { width, height, fps, format: None }
     }
 
+    /// As a way would that carries 24 MB a second of raw pictures.
     fn chosen(camera: &Survey, wish: Wish) -> String {
-        match choose(camera, &wish) {
+        chosen_where(camera, wish, |mode| {
+            let bits = mode.fourcc.raw_bits().zip(mode.rate);
+            let bytes = bits
+                .map(|(bits, rate)| u64::from(mode.width * mode.height * bits / 8) * rate.millifps() / 1000);
+            if bytes.is_none_or(|bytes| bytes <= 24_000_000) { Carried::Yes } else { Carried::No }
+        })
+    }
+
+    fn chosen_where(camera: &Survey, wish: Wish, carried: impl Fn(&Mode) -> Carried) -> String {
+        match choose(camera, &wish, carried) {
             Ok(m) => {
                 let fps = m.rate.map_or("?".to_owned(), |r| r.rounded().to_string());
                 format!("{} {}x{}@{fps}", m.fourcc, m.width, m.height)
@@ -198,11 +215,15 @@ mod tests {
         let raw = |sizes| camera(vec![format(FourCc::YUYV, sizes)]);
         let both = raw(&[(1920, 1080, &[30]), (640, 480, &[30])]);
         assert_eq!(chosen(&both, wish(1920, 1080, 30)), "YUYV 640x480@30");
-        assert_eq!(
-            chosen(&both, Wish { raw_bytes: 400_000_000, ..wish(1920, 1080, 30) }),
-            "YUYV 1920x1080@30"
-        );
+        assert_eq!(chosen_where(&both, wish(1920, 1080, 30), |_| Carried::Yes), "YUYV 1920x1080@30");
         assert_eq!(chosen(&raw(&[(1920, 1080, &[30])]), wish(1920, 1080, 30)), "YUYV 1920x1080@30");
+    }
+
+    #[test]
+    fn a_doubt_decides_between_formats_and_nothing_else() {
+        let doubt = |fourcc| move |m: &Mode| if m.fourcc == fourcc { Carried::Perhaps } else { Carried::Yes };
+        assert_eq!(chosen_where(&c920(), wish(640, 480, 30), doubt(FourCc::MJPG)), "YUYV 640x480@30");
+        assert_eq!(chosen_where(&c920(), wish(1280, 720, 30), doubt(FourCc::MJPG)), "MJPG 1280x720@30");
     }
 
     #[test]
@@ -233,7 +254,7 @@ mod tests {
                 format([FourCc::MJPG, FourCc::YUYV, FourCc::NV12][n % 3], &[(*w, *h, &[*fps])])
             });
             let camera = camera(formats.collect());
-            let mode = choose(&camera, &wish(asked.0, asked.1, asked.2)).unwrap();
+            let mode = choose(&camera, &wish(asked.0, asked.1, asked.2), |_| Carried::Yes).unwrap();
             let fits = |f: &Format| f.fourcc == mode.fourcc && f.sizes.iter().any(|s| {
                 (s.width, s.height) == (mode.width, mode.height) && mode.rate.is_some_and(|r| s.rates.contains(&r))
             });

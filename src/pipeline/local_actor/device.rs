@@ -1,28 +1,29 @@
 //! The V4L2 device of a camera: where it is plugged in, what it can, which of its modes is used.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::on_bus::{OnBus, first_mode};
 use super::view::first_view_of_device;
 use super::{LocalActor, Running};
 use crate::base::{CameraId, Mono, Result};
 use crate::camera::CameraDef;
 use crate::capture::{CaptureMeter, DevicePlan, DeviceSource, Fanout, FrameFormat, SourceEvent};
+use crate::device::Node;
 use crate::encoder::EncodePlan;
 use crate::hotplug::{Plug, Plugs};
 use crate::pipeline::local::Event;
 use crate::pipeline::run::until;
 use crate::pipeline::view::{CameraStatus, CameraView, Validation};
 use crate::supervise::Group;
-use crate::v4l2::{Device, Mode, Rate, Survey, Wish, choose, survey};
+use crate::usb::{Place, UsbBuses};
+use crate::v4l2::{Device, Mode, Rate, Survey, Wish, survey};
 
 /// A device that could not be asked what it can is asked again: it may be used by another program.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
-/// What USB 2.0 carries in its largest reservation, bytes a second (8000 × 3 × 1024).
-const USB: u64 = 24_576_000;
 
 /// The device of one camera.
 pub(in crate::pipeline) struct PluggedIn {
@@ -31,14 +32,16 @@ pub(in crate::pipeline) struct PluggedIn {
     asking: Option<JoinHandle<Answer>>,
     ask_at: Option<Mono>,
     /// As last asked, also when it is gone.
-    survey: Option<Survey>,
+    pub(super) survey: Option<Arc<Survey>>,
     mode: Option<Mode>,
+    /// Its part of its USB bus.
+    pub(super) bus: OnBus,
     /// Why it cannot be used though it is there.
     unusable: Option<String>,
     meter: CaptureMeter,
 }
 
-type Answer = std::result::Result<(Survey, Mode), String>;
+type Answer = std::result::Result<(Arc<Survey>, Option<Arc<Place>>, Mode), String>;
 
 /// What happened to the device.
 pub(in crate::pipeline) enum News {
@@ -48,12 +51,15 @@ pub(in crate::pipeline) enum News {
     Answer(Answer),
     /// Time to ask again.
     Ask,
+    /// There may be room on its bus.
+    Room,
 }
 
 /// The next news of a device; waits for ever without one.
 pub(super) async fn news(device: &mut Option<PluggedIn>) -> News {
     let Some(device) = device else { return std::future::pending().await };
     let ask_at = device.ask_at;
+    let bus = &mut device.bus;
     let asked = async {
         match &mut device.asking {
             Some(asking) => asking.await.unwrap_or_else(|_| Err("its driver broke our reader".into())),
@@ -70,12 +76,13 @@ pub(super) async fn news(device: &mut Option<PluggedIn>) -> News {
         () = plugged => News::Plugs,
         answer = asked => News::Answer(answer),
         () = until(ask_at) => News::Ask,
+        () = bus.room() => News::Room,
     }
 }
 
 impl PluggedIn {
     /// A device that was not looked for yet.
-    pub fn new(plugs: watch::Receiver<Plugs>) -> Self {
+    pub fn new(plugs: watch::Receiver<Plugs>, buses: UsbBuses) -> Self {
         let meter = CaptureMeter::default();
         Self {
             plugs,
@@ -84,6 +91,7 @@ impl PluggedIn {
             ask_at: None,
             survey: None,
             mode: None,
+            bus: OnBus::new(buses),
             unusable: None,
             meter,
         }
@@ -110,7 +118,7 @@ impl PluggedIn {
         match (&self.plug, &self.unusable) {
             (None, _) => Some((CameraStatus::Disconnected, "it is not plugged in".into())),
             (Some(_), Some(why)) => Some((CameraStatus::Error, why.clone())),
-            (Some(_), None) => None,
+            (Some(_), None) => self.bus.full().map(|why| (CameraStatus::Error, why.to_owned())),
         }
     }
 
@@ -135,23 +143,23 @@ impl PluggedIn {
     fn ask(&mut self, id: CameraId, wish: Wish) {
         self.ask_at = None;
         let Some(Plug { node, .. }) = &self.plug else { return };
-        let node = node.path.clone();
-        self.asking = Some(tokio::task::spawn_blocking(move || asked(id, node, &wish)));
+        let (node, buses) = (node.clone(), self.bus.buses());
+        self.asking = Some(tokio::task::spawn_blocking(move || asked(id, &node, &wish, &buses)));
     }
 }
 
 /// Asks a device what it can and which of its modes serves. Blocks.
-fn asked(id: CameraId, node: PathBuf, wish: &Wish) -> Answer {
-    let survey = Device::open(&node)
+fn asked(id: CameraId, node: &Node, wish: &Wish, buses: &UsbBuses) -> Answer {
+    let survey = Device::open(&node.path)
         .and_then(|device| survey(&device))
         .map_err(|e| crate::capture::device_words(&e))?;
     if !survey.oddities.is_empty() {
         let odd: Vec<_> = survey.oddities.iter().map(ToString::to_string).collect();
         tracing::warn!(camera = %id, driver = survey.driver, card = survey.card, "its driver says {}", odd.join(", "));
     }
-    let raw_bytes = if survey.bus.starts_with("usb") { USB } else { u64::MAX };
-    let mode = choose(&survey, &Wish { raw_bytes, ..*wish }).map_err(|refusal| refusal.to_string())?;
-    Ok((survey, mode))
+    let (place, mode) =
+        first_mode(buses, id, &survey, &node.devpath, wish).map_err(|refusal| refusal.to_string())?;
+    Ok((Arc::new(survey), place.map(Arc::new), mode))
 }
 
 impl LocalActor {
@@ -165,6 +173,7 @@ impl LocalActor {
         }
         device.plug = plug;
         (device.asking, device.ask_at, device.unusable) = (None, None, None);
+        device.bus.begin_anew(id);
         (self.children.absent, self.children.spare) = (true, None);
         match &device.plug {
             Some(_) => device.ask(id, wish),
@@ -188,11 +197,13 @@ impl LocalActor {
                 device.unusable = Some(why);
                 device.ask_at = Some(Mono::now() + ASK_AGAIN);
             }
-            News::Answer(Ok((survey, mode))) => {
+            News::Room => self.try_bus_again().await,
+            News::Answer(Ok((survey, place, mode))) => {
                 device.asking = None;
                 device.unusable = None;
                 tracing::info!(camera = %id, card = survey.card, bus = survey.bus, ?mode, "is plugged in");
                 device.survey = Some(survey);
+                device.bus.is_at(place, mode);
                 self.children.absent = false;
                 self.delivers(mode).await;
                 self.take(Event::Present(true)).await;
@@ -224,8 +235,8 @@ impl LocalActor {
         self.prepare_spare().await;
     }
 
-    fn wish(&self) -> Wish {
+    pub(super) fn wish(&self) -> Wish {
         let CameraDef { width, height, fps, .. } = self.def;
-        Wish { width, height, fps, format: None, raw_bytes: USB }
+        Wish { width, height, fps, format: None }
     }
 }
