@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fieldcam::base::Mono;
 use fieldcam::capture::{Fanout, Frame, FrameFormat, FramePool, MpjpegParser};
-use fieldcam::config::VideoEncoder;
+use fieldcam::config::H264Encoder;
 use fieldcam::encoder::EncodePlan;
 
 struct Counting;
@@ -48,7 +48,7 @@ fn frames_cost_no_allocation_once_the_pool_is_warm() {
     let mut parser = MpjpegParser::new(FramePool::new(24));
     parser.push(b"--ffmpeg\r\n", Mono(0), |_| {}).unwrap();
     let mut stream = EncodePlan {
-        encoder: VideoEncoder::Libx264,
+        encoder: H264Encoder::Libx264,
         width: 1280,
         height: 720,
         fps: 30,

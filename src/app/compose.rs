@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Auth;
 use crate::base::{CameraId, Clock, Error, Mono, Result};
 use crate::config::{self, Settings, Sources};
+use crate::encoder::Encoders;
 use crate::external::External;
 use crate::footage::{Footage, FootageOptions};
 use crate::health::{Health, Watched};
@@ -175,6 +176,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         }
     });
     let parts = Parts {
+        encoders: Encoders::try_out(ffmpeg.clone(), spawner.clone(), &background),
         decoder: Decoder::new(ffmpeg.path().to_owned(), spawner.clone(), cameras_phase.clone()),
         makers: Makers::new(),
         spawner,

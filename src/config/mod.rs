@@ -24,7 +24,7 @@ mod settings;
 mod source;
 
 pub use data_dir::check_data_dir;
-pub use encoder::VideoEncoder;
+pub use encoder::{H264Encoder, VideoEncoder};
 pub use host_entry::{HostEntry, Range};
 pub use key::{Entry, Key};
 pub use load::{Loaded, Sources, load};

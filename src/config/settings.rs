@@ -141,8 +141,8 @@ section! {
             "Picture size", live;
         fps: u32 = 30_i64, whole(1, 120),
             "Pictures a second", live;
-        encoder: VideoEncoder = VideoEncoder::Libx264.name(), VideoEncoder::rule(),
-            "Video encoder", live;
+        encoder: VideoEncoder = VideoEncoder::Auto.name(), VideoEncoder::rule(),
+            "Video encoder; \"auto\" is the best that works on this box", live;
         keep_warm: bool = false, switch(),
             "Keeps the encoder running when nobody watches, so that a stream starts at once", live;
     }

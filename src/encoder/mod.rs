@@ -11,11 +11,15 @@ mod nodelay;
 mod plan;
 mod process;
 mod progress;
+mod select;
 mod stall;
+mod trial;
 mod words;
 
 pub use matroska::MatroskaStream;
 pub use plan::{EncodePlan, Plan, repack};
 pub use process::{Encoder, EncoderCounters, EncoderEvent, EncoderSpec, Prepared};
 pub use progress::{Progress, ProgressParser};
+pub use select::{Chosen, Selection, Trial, Trials};
 pub use stall::StallWatch;
+pub use trial::Encoders;

@@ -2,7 +2,7 @@
 
 use crate::base::Secret;
 use crate::capture::FrameFormat;
-use crate::config::VideoEncoder;
+use crate::config::H264Encoder;
 
 use super::matroska::MatroskaStream;
 
@@ -18,7 +18,7 @@ const KEYFRAMES: &str = "expr:lt(t,0.5)+lt(t,1.5)*gte(t,prev_forced_t+0.24)+gte(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodePlan {
     /// What encodes.
-    pub encoder: VideoEncoder,
+    pub encoder: H264Encoder,
     /// Picture width in pixels.
     pub width: u32,
     /// Picture height in pixels.
@@ -76,20 +76,26 @@ impl EncodePlan {
             self.encoder.name(),
         ]));
         args.extend(match self.encoder {
-            VideoEncoder::Libx264 => plain(&["-preset", "ultrafast", "-tune", "zerolatency"]),
+            H264Encoder::Libx264 => plain(&["-preset", "ultrafast", "-tune", "zerolatency"]),
+            H264Encoder::V4l2M2m | H264Encoder::Nvmpi => Vec::new(),
         });
         args.extend(plain(&["-pix_fmt", "yuv420p", "-bf", "0"]));
         let (kbit, threads) = (self.max_kbit(), self.threads());
-        for (name, value) in [
-            ("-threads", threads.to_string()),
+        let rate = match self.encoder {
             // Good footage where the picture is calm, and a ceiling where it is not.
-            ("-crf", "23".to_owned()),
-            ("-maxrate", format!("{kbit}k")),
-            ("-bufsize", format!("{}k", kbit * 2)),
-            ("-force_key_frames", KEYFRAMES.to_owned()),
-            ("-forced-idr", "1".to_owned()),
-            ("-g", (self.fps.max(1) * 10).to_string()),
-        ] {
+            H264Encoder::Libx264 => vec![
+                ("-threads", threads.to_string()),
+                ("-crf", "23".to_owned()),
+                ("-maxrate", format!("{kbit}k")),
+                ("-bufsize", format!("{}k", kbit * 2)),
+                ("-forced-idr", "1".to_owned()),
+            ],
+            // They know a rate only, and every keyframe of theirs is an IDR.
+            H264Encoder::V4l2M2m | H264Encoder::Nvmpi => vec![("-b:v", format!("{kbit}k"))],
+        };
+        let keyframes =
+            [("-force_key_frames", KEYFRAMES.to_owned()), ("-g", (self.fps.max(1) * 10).to_string())];
+        for (name, value) in rate.into_iter().chain(keyframes) {
             args.extend(plain(&[name, &value]));
         }
         args.extend(publishing());
@@ -202,7 +208,7 @@ mod tests {
     use super::*;
 
     const PLAN: EncodePlan = EncodePlan {
-        encoder: VideoEncoder::Libx264,
+        encoder: H264Encoder::Libx264,
         width: 1280,
         height: 720,
         fps: 30,
@@ -217,11 +223,23 @@ mod tests {
              -fflags nobuffer -fpsprobesize 0 -probesize 32 -analyzeduration 0 -threads 1 -f matroska \
              -i pipe:0 -map 0:v:0 -filter_threads 1 -fps_mode passthrough -enc_time_base 1:1000000 \
              -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -bf 0 -threads 1 -crf 23 \
-             -maxrate 4000k -bufsize 8000k \
+             -maxrate 4000k -bufsize 8000k -forced-idr 1 \
              -force_key_frames expr:lt(t,0.5)+lt(t,1.5)*gte(t,prev_forced_t+0.24)+gte(t,prev_forced_t+0.98) \
-             -forced-idr 1 -g 300 \
+             -g 300 \
              -flush_packets 1 -f rtsp -rtsp_transport tcp -pkt_size 1452 <mediamtx>"
         );
+    }
+
+    #[test]
+    fn an_encoder_in_hardware_gets_a_rate_and_keyframes_and_nothing_of_libx264s() {
+        let command = EncodePlan { encoder: H264Encoder::V4l2M2m, ..PLAN }.plan().printable();
+        assert!(
+            command.contains("-c:v h264_v4l2m2m -pix_fmt yuv420p -bf 0 -b:v 4000k -force_key_frames"),
+            "{command}"
+        );
+        for other in ["-preset", "-tune", "-crf", "-forced-idr"] {
+            assert!(!command.contains(other), "{other}: {command}");
+        }
     }
 
     #[test]

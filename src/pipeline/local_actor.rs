@@ -2,6 +2,7 @@
 
 mod device;
 mod on_bus;
+mod selection;
 mod spare;
 mod view;
 
@@ -15,9 +16,11 @@ use tokio::time::MissedTickBehavior;
 use crate::base::{Mono, Result};
 use crate::camera::CameraDef;
 use crate::capture::{Fanout, SourceEvent, SourcePlan, TestSource};
-use crate::encoder::{EncodePlan, Encoder, EncoderEvent, Prepared};
+use crate::config::H264Encoder;
+use crate::encoder::{Chosen, EncodePlan, Encoder, EncoderEvent, Prepared, Selection};
 use crate::recording::GapCause;
 
+use self::selection::Death;
 use super::Parts;
 use super::cameras::Order;
 use super::local::{Action, Event, Local};
@@ -47,6 +50,9 @@ pub(super) struct LocalActor {
     /// The file that it plays, for a camera of that kind.
     pub file: Option<PathBuf>,
     pub encoder_plan: EncodePlan,
+    /// Which encoder it gets, and why.
+    pub selection: Selection,
+    pub chosen: Chosen,
     pub parts: Parts,
     pub machine: Local,
     pub fanout: Fanout,
@@ -61,10 +67,15 @@ pub(super) struct Children {
     source: Option<Run<Running, SourceEvent>>,
     encoder: Option<Run<Encoder, EncoderEvent>>,
     /// An FFmpeg that is loaded and waits: most of a cold start is over before anybody asks.
-    spare: Option<Prepared>,
+    spare: Option<(EncodePlan, Prepared)>,
     /// When the next one is loaded.
     spare_at: Option<Mono>,
     ready: Option<PathWatch>,
+    /// What encodes, or did last, and which start of MediaMTX it published to.
+    encoding: H264Encoder,
+    published_to: u64,
+    /// An end of it that is still to be judged.
+    death: Option<Death>,
     /// Its file or its device is not there.
     absent: bool,
     problem: Option<String>,
@@ -250,7 +261,11 @@ impl LocalActor {
                 tracing::warn!(camera = %self.def.id, "the encoder takes frames and gives nothing; starting it again");
             }
             EncoderEvent::Ended { exit, words } => {
-                let asked = self.children.encoder.take().is_some_and(|e| e.was_stopped());
+                let ended = self.children.encoder.take();
+                let asked = ended.as_ref().is_some_and(|e| e.was_stopped());
+                if let Some(ended) = ended.filter(|_| !asked) {
+                    self.encoder_died(ended.since);
+                }
                 self.children.ready = None;
                 if asked && self.children.spare.is_none() {
                     self.children.spare_at = Some(Mono::now());
@@ -368,6 +383,7 @@ impl LocalActor {
         }
         let (sender, events) = mpsc::channel(8);
         let name = self.def.id.to_string();
+        self.select_encoder();
         let spare = self.take_spare();
         let parts = &self.parts;
         let prepared = match spare {
@@ -379,6 +395,8 @@ impl LocalActor {
             Ok(child) => {
                 let pid = child.pid();
                 self.children.encoder = Some(Run::new(run, child, pid, events));
+                self.children.encoding = self.encoder_plan.encoder;
+                self.children.published_to = self.parts.mediamtx.server().borrow().generation;
                 self.children.frames = 0;
                 self.children.counted = None;
                 self.children.ready = Some(PathWatch::start(&self.parts, name, run));

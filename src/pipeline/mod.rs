@@ -33,7 +33,7 @@ use crate::base::{Clock, Result};
 use crate::camera::{CameraDef, Roster};
 use crate::capture::{Fanout, FilePlan, FrameFormat, SourcePlan, TestPlan};
 use crate::config::SourceSpec;
-use crate::encoder::EncodePlan;
+use crate::encoder::{EncodePlan, Encoders, Selection};
 use crate::hotplug::Plugs;
 use crate::mediamtx::{MediaMtx, PathSource, PathSpec};
 use crate::notice::Notices;
@@ -72,6 +72,8 @@ pub struct Parts {
     pub media_dir: PathBuf,
     /// The FFmpeg program.
     pub ffmpeg: Program,
+    /// Which encoders work on this box.
+    pub encoders: Encoders,
     /// Where V4L2 cameras are plugged in.
     pub plugs: watch::Receiver<Plugs>,
     /// What cameras reserve of their USB buses.
@@ -146,8 +148,10 @@ fn start_local(
     sender: mpsc::Sender<cameras::Order>,
     parts: &Parts,
 ) -> Member {
+    let selection = Selection::new(def.encoder);
+    let chosen = selection.choose(&parts.encoders.trials());
     let encoder_plan = EncodePlan {
-        encoder: def.encoder,
+        encoder: chosen.encoder,
         width: def.width,
         height: def.height,
         fps: def.fps,
@@ -183,6 +187,8 @@ fn start_local(
         source_plan,
         device,
         encoder_plan,
+        selection,
+        chosen,
         fanout,
         orders,
         view,

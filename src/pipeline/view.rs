@@ -1,6 +1,9 @@
 //! What the rest of the program may know of a camera: plain copies, taken without waiting.
 
 use crate::base::{CameraId, Mono};
+use crate::capture::CaptureCounters;
+use crate::config::H264Encoder;
+use crate::encoder::Chosen;
 use crate::notice::CameraRow;
 
 /// Whether a camera delivers, as clients see it (contract.md: CONNECTED, DISCONNECTED, ERROR).
@@ -161,6 +164,12 @@ pub struct StreamView {
     pub path_exists: bool,
     /// The FFmpeg that feeds it, when there is one.
     pub encoder: Option<EncoderView>,
+    /// What encodes it or would, and why that; none when the camera does.
+    pub chosen: Option<Chosen>,
+    /// Encoders that died too often here.
+    pub given_up: Vec<H264Encoder>,
+    /// What came from its V4L2 device; none for other cameras.
+    pub captured: Option<CaptureCounters>,
     /// Readers other than ours.
     pub readers: u32,
     /// Bytes sent to readers since the path became ready.
@@ -187,6 +196,9 @@ impl StreamView {
             ready: false,
             path_exists: false,
             encoder: None,
+            chosen: None,
+            given_up: Vec::new(),
+            captured: None,
             readers: 0,
             bytes_sent: 0,
             frames_sent: 0,

@@ -18,6 +18,7 @@ mod common;
 mod harness;
 
 // Rooms.
+mod encoder_fallback;
 mod encoder_live;
 mod mediamtx_room;
 mod recording_room;

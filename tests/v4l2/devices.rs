@@ -31,9 +31,11 @@ fn a_camera_is_named_pinned_and_forgotten() {
 
     let renamed = client.ok("rename_device", json!({ "device": id, "name": "Gate" }));
     assert_eq!(renamed["name"], "Gate");
-    let shown = daemon.fieldcam("ctl cameras");
-    let line = shown.lines().find(|line| line.starts_with(id)).unwrap_or_default();
-    assert!(line.contains("Gate") && line.contains("vivid"), "{shown}");
+    wait_within(PATIENCE, "ctl shows its new name and its model", || {
+        let shown = daemon.fieldcam("ctl cameras");
+        let line = shown.lines().find(|line| line.starts_with(id)).unwrap_or_default();
+        (line.contains("Gate") && line.contains("vivid")).then_some(())
+    });
     assert_eq!(device(&mut client, id).unwrap()["name"], "Gate");
     client.ok("pin_device", json!({ "device": id, "pinned": true }));
     assert_eq!(device(&mut client, id).unwrap()["pinned"], true);

@@ -89,8 +89,12 @@ fn a_camera_that_is_pulled_out_comes_back_as_itself_and_its_recording_goes_on() 
     let vivid = |verb: &str| guest.ok(&format!("echo vivid.0 >/sys/bus/platform/drivers/vivid/{verb}"));
     recorded(&mut client, 10.0);
     let before = frames(&mut client);
+    let missing = || daemon.log().matches("nothing was recorded for 5 s").count();
+    let missed = missing();
     vivid("unbind");
     connected(&mut client, 0);
+    // Long enough for a gap, however late the pictures come that were on their way.
+    wait_within(PATIENCE, "the recording misses it", || (missing() > missed).then_some(()));
     vivid("bind");
     let list = connected(&mut client, 2);
     assert_eq!(list.len(), 2, "a camera is listed twice: {list:?}");

@@ -90,7 +90,7 @@ fn wrong_values_are_refused_with_what_to_write() {
         ("[cameras]\nresolution = \"+640x480\"", ["\"+640x480\"", "even"]),
         ("[cameras]\nresolution = \"7680x4320\"", ["\"7680x4320\"", "4096"]),
         ("[cameras]\nencoder = \"libx265\"", ["did you mean \"libx264\"?", "write"]),
-        ("[cameras]\nencoder = \"h264_v4l2m2m\"", ["is not known", "write \"libx264\""]),
+        ("[cameras]\nencoder = \"hevc_v4l2m2m\"", ["is not known", "\"h264_v4l2m2m\""]),
         ("[cameras]\nkeep_warm = \"yes\"", ["is text", "true or false, without quotes"]),
         ("[recording]\nsync_interval = \"1ms\"", ["out of range", "\"50ms\" to \"10s\", or \"0\""]),
         ("[recording]\nformat = \"avi\"", ["\"avi\"", "\"fmp4\""]),

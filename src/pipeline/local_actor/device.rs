@@ -11,7 +11,9 @@ use super::view::first_view_of_device;
 use super::{LocalActor, Running};
 use crate::base::{CameraId, Mono, Result};
 use crate::camera::CameraDef;
-use crate::capture::{CaptureMeter, DevicePlan, DeviceSource, Fanout, FrameFormat, SourceEvent};
+use crate::capture::{
+    CaptureCounters, CaptureMeter, DevicePlan, DeviceSource, Fanout, FrameFormat, SourceEvent,
+};
 use crate::device::Node;
 use crate::encoder::EncodePlan;
 use crate::hotplug::{Plug, Plugs};
@@ -111,6 +113,11 @@ impl PluggedIn {
         let plan = DevicePlan { node: plug.node.path.clone(), mode };
         let source = DeviceSource::start(name, plan, self.meter.clone(), group, fanout, events)?;
         Ok(Box::new(source))
+    }
+
+    /// What came from it since it was first seen.
+    pub fn counters(&self) -> CaptureCounters {
+        self.meter.counters()
     }
 
     /// Why it cannot be used, if so.

@@ -4,10 +4,10 @@ use super::LocalActor;
 use crate::encoder::{Encoder, EncoderSpec, Prepared};
 
 impl LocalActor {
-    /// The one that waits, unless it has died meanwhile.
+    /// The one that waits, unless it has died meanwhile or would not do any more.
     pub(super) fn take_spare(&mut self) -> Option<Prepared> {
-        let mut spare = self.children.spare.take()?;
-        spare.is_alive().then_some(spare)
+        let (plan, mut spare) = self.children.spare.take()?;
+        (plan == self.encoder_plan && spare.is_alive()).then_some(spare)
     }
 
     pub(super) fn encoder_spec(&self) -> EncoderSpec {
@@ -26,8 +26,9 @@ impl LocalActor {
         if self.children.spare.is_some() || self.children.absent || !self.parts.ffmpeg.is_there() {
             return;
         }
+        self.select_encoder();
         match Encoder::prepare(self.encoder_spec(), &self.parts.spawner, &self.parts.group).await {
-            Ok(spare) => self.children.spare = Some(spare),
+            Ok(spare) => self.children.spare = Some((self.encoder_plan, spare)),
             Err(error) => tracing::warn!(camera = %self.def.id, "no encoder in waiting: {}", error.chain()),
         }
     }

@@ -2,12 +2,11 @@
 
 use super::{LocalActor, PluggedIn};
 use crate::camera::CameraDef;
-use crate::config::VideoEncoder;
 use crate::pipeline::cameras::NO_FFMPEG;
 use crate::pipeline::local::Stage;
 use crate::pipeline::view::{CameraStatus, CameraView, StreamPhase, Validation};
 
-/// MediaMTX's word for what libx264 makes.
+/// MediaMTX's word for what every encoder of ours makes.
 const H264: &str = "H264";
 
 /// The view of a camera whose actor has not looked yet.
@@ -27,13 +26,7 @@ pub(in crate::pipeline) fn first_view(def: &CameraDef) -> CameraView {
 
 /// The same of a camera that nobody has asked yet what it can.
 pub(in crate::pipeline) fn first_view_of_device(def: &CameraDef) -> CameraView {
-    CameraView {
-        needs_ffmpeg: true,
-        encoded_as: Some(match def.encoder {
-            VideoEncoder::Libx264 => H264,
-        }),
-        ..CameraView::unseen(def.id, &def.name)
-    }
+    CameraView { needs_ffmpeg: true, encoded_as: Some(H264), ..CameraView::unseen(def.id, &def.name) }
 }
 
 impl LocalActor {
@@ -84,6 +77,9 @@ impl LocalActor {
         stream.held = self.machine.is_open();
         stream.started_us = children.started_us;
         stream.codec = view.encoded_as.filter(|_| active).map(str::to_owned);
+        stream.chosen = Some(self.chosen.clone());
+        stream.given_up = self.selection.given_up().to_vec();
+        stream.captured = self.device.as_ref().map(PluggedIn::counters);
         if let Some(encoder) = &children.encoder {
             stream.encoder = Some(encoder.view());
             stream.frames_sent = children.frames;

@@ -84,7 +84,9 @@ pub(super) async fn rename(call: Call, Rename { device, name }: Rename) -> Resul
     }
     services.hotplug.rename(device, name).await?;
     services.reloader.take_devices().await?;
-    let name = services.cameras.get(device)?.name;
+    let defs = services.cameras.defs();
+    let now = defs.into_iter().find(|def| def.id == device).map(|def| def.name);
+    let name = now.ok_or_else(|| Error::not_found("Camera", device))?;
     Ok(Renamed { device, message: format!("{device} is called {name}"), name })
 }
 

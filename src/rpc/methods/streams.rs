@@ -139,6 +139,28 @@ pub(super) struct Status {
     metrics: Metrics,
     /// Null while inactive.
     start_time: Option<String>,
+    /// Ours: what encodes it; left out where the camera does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder: Option<EncoderJson>,
+    /// Ours: what came from a V4L2 camera.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capture: Option<Capture>,
+}
+
+#[derive(Serialize)]
+pub(super) struct EncoderJson {
+    name: &'static str,
+    reason: String,
+    given_up: Vec<&'static str>,
+}
+
+/// Frames, since the camera was first seen.
+#[derive(Serialize)]
+pub(super) struct Capture {
+    frames: u64,
+    lost: u64,
+    corrupt: u64,
+    late: u64,
 }
 
 #[derive(Serialize)]
@@ -167,7 +189,15 @@ pub(super) struct Metrics {
 pub(super) fn status(call: &Call, Device(id): Device) -> Result<Status> {
     let view = call.services.cameras.get(id)?;
     let stream = view.stream;
+    let given_up = stream.given_up.iter().map(|encoder| encoder.name()).collect();
     Ok(Status {
+        encoder: stream.chosen.map(|c| EncoderJson { name: c.encoder.name(), reason: c.reason, given_up }),
+        capture: stream.captured.map(|c| Capture {
+            frames: c.good,
+            lost: c.lost,
+            corrupt: c.corrupt,
+            late: c.late,
+        }),
         device: id,
         stream_name: id.to_string(),
         status: stream.phase.word(),
