@@ -9,6 +9,7 @@
 mod device_source;
 mod fanout;
 mod frame;
+mod huffman;
 mod mpjpeg;
 mod pattern;
 mod source_plan;
@@ -17,6 +18,7 @@ mod test_source;
 pub use device_source::{CaptureCounters, CaptureMeter, DevicePlan, DeviceSource, device_words};
 pub use fanout::{Consumer, ConsumerCounters, ConsumerMeter, Fanout, FanoutCounters};
 pub use frame::{Frame, FrameBuffer, FrameBytes, FrameFormat, FramePool};
+pub use huffman::with_tables;
 pub use mpjpeg::{MpjpegParser, Part};
 pub use pattern::TestPlan;
 pub use source_plan::{FilePlan, SourcePlan};

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use crate::base::Mono;
-use crate::capture::{Fanout, Frame, FrameFormat};
+use crate::capture::{Fanout, Frame, FrameFormat, with_tables};
 use crate::snapshot::{Decoder, Keyframe};
 use crate::supervise::Group;
 
@@ -85,7 +85,10 @@ impl Source {
 
 fn raw((number, frame): (u64, Frame)) -> Raw {
     match frame.format {
-        FrameFormat::Mjpeg => Raw::Jpeg(number, frame),
+        FrameFormat::Mjpeg => match with_tables(&frame.data) {
+            Some(whole) => Raw::Jpeg(number, Frame { data: whole.into(), ..frame }),
+            None => Raw::Jpeg(number, frame),
+        },
         FrameFormat::Raw(_) => Raw::Pixels(number, frame),
     }
 }

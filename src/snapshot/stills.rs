@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::base::clock::name_stamp;
 use crate::base::id::{PLAIN_NAME_RULE, is_plain_name};
 use crate::base::{CameraId, Clock, Error, Mono, Result};
-use crate::capture::{Frame, FrameFormat};
+use crate::capture::{Frame, FrameFormat, with_tables};
 use crate::durable::{Quarantine, Unfinished, Written};
 use crate::notice::{Fact, Notices};
 use crate::store::{SnapshotRow, Store};
@@ -71,7 +71,10 @@ impl Snapshots {
         match frame.format {
             FrameFormat::Mjpeg => {
                 let age = Mono::now().since(frame.captured);
-                self.save(camera, name, frame.data.clone(), age).await
+                match with_tables(&frame.data) {
+                    Some(whole) => self.save(camera, name, whole, age).await,
+                    None => self.save(camera, name, frame.data.clone(), age).await,
+                }
             }
             FrameFormat::Raw(_) => {
                 check_wish(name.as_deref())?;
