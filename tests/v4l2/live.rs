@@ -21,7 +21,7 @@ pub fn connected(client: &mut Client, count: u64) -> Vec<Value> {
 
 /// So many decoded pictures of a camera's stream, 320x180 in RGB.
 #[track_caller]
-fn pictures(daemon: &Daemon<'_>, client: &mut Client, camera: &str, count: usize) -> Vec<Vec<u8>> {
+pub fn pictures(daemon: &Daemon<'_>, client: &mut Client, camera: &str, count: usize) -> Vec<Vec<u8>> {
     let stream = client.ok("get_stream_url", json!({ "device": camera }));
     let url = daemon.outside(stream["stream_url"].as_str().unwrap());
     let frames = count.to_string();

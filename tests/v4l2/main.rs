@@ -18,3 +18,6 @@ mod guest;
 mod live;
 mod machine;
 mod synthetic;
+mod usb;
+mod usbip;
+mod uvc;
