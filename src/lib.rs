@@ -17,6 +17,7 @@
 //! | `tls` | the certificate of the box, its fingerprint |
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
 //! | `device` | which V4L2 devices are plugged in, and what makes each the same again |
+//! | `helper` | what needs root to bring a camera back: a process of its own, and the way to it |
 //! | `v4l2` | the kernel's V4L2 calls: what a device can, its modes, its buffers |
 //! | `usb` | what USB cameras reserve of their bus, and who has how much of it |
 //! | `camera` | which cameras there are, each with its lasting number |
@@ -60,6 +61,7 @@ pub mod footage;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod health;
+pub mod helper;
 pub mod hotplug;
 pub mod http;
 pub mod live;

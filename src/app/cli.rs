@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::auth::Role;
 use crate::base::units;
-use crate::{bench, config, ctl, diag, mediamtx, store, tls};
+use crate::{bench, config, ctl, diag, helper, mediamtx, store, tls};
 
 use super::{compose, key, secret, token};
 
@@ -74,6 +74,9 @@ enum Command {
         /// The path's name
         path: String,
     },
+    /// Bind drivers and authorize USB devices anew for the daemon (systemd starts it)
+    #[command(hide = true)]
+    Helper(helper::HelperArgs),
     /// Print the version
     Version,
 }
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench_main(args),
         Command::Diag { config, output } => collect(&config, output),
         Command::Wake { path } => wake(Some(path.into())),
+        Command::Helper(args) => help(&args),
         Command::Version => {
             say(&format!("fieldcam {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
@@ -242,6 +246,17 @@ fn wake(path: Option<std::ffi::OsString>) -> ExitCode {
     };
     match mediamtx::wake(std::path::Path::new(&socket), &path) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn help(args: &helper::HelperArgs) -> ExitCode {
+    // Nothing of the box: no configuration, no data directory, no runtime.
+    match helper::run(args) {
+        Ok(answer) => {
+            answer.as_deref().inspect(|answer| say(answer));
+            ExitCode::SUCCESS
+        }
         Err(error) => failed(&error),
     }
 }

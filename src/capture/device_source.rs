@@ -12,6 +12,7 @@ use crate::base::{Mono, Result};
 use crate::supervise::Group;
 use crate::v4l2::{Device, Filled, FourCc, Mode, Stream, Wakeup};
 
+use super::device_end::{Ended, device_words};
 use super::fanout::Fanout;
 use super::frame::{Frame, FrameBytes, FrameFormat, FramePool};
 use super::test_source::SourceEvent;
@@ -20,8 +21,10 @@ use super::test_source::SourceEvent;
 const MEMORY: u64 = 48 << 20;
 /// Buffers of pictures whose rows have to be packed.
 const PACKED: usize = 8;
-/// A device that gives nothing for this long is silent.
+/// A device that gives nothing for this long is silent: ten pictures, within these bounds. A camera in the dark
+/// gives fewer pictures than its mode says, none less than some five a second.
 const SILENCE: Duration = Duration::from_secs(2);
+const SILENCE_LEAST: Duration = Duration::from_secs(1);
 /// A picture that was captured this long ago is not shown as what the camera sees now.
 const LATE: Duration = Duration::from_secs(1);
 /// Buffers that the driver has at least, before the slowest consumer loses its oldest picture.
@@ -74,6 +77,22 @@ impl CaptureMeter {
 pub struct DeviceSource {
     stop: Arc<AtomicBool>,
     wakeup: Wakeup,
+    again: Restream,
+}
+
+/// Starts the stream of an open device anew. Clones are for the same device.
+#[derive(Clone, Debug)]
+pub struct Restream {
+    wanted: Arc<AtomicBool>,
+    wakeup: Wakeup,
+}
+
+impl Restream {
+    /// Stops the stream and starts it. The buffers that readers have stay theirs.
+    pub fn now(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+        self.wakeup.wake();
+    }
 }
 
 impl DeviceSource {
@@ -89,23 +108,31 @@ impl DeviceSource {
     ) -> Result<Self> {
         let wakeup = Wakeup::new().map_err(crate::base::Error::internal)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let source = Self { stop: stop.clone(), wakeup: wakeup.clone() };
-        let (phase, waker) = (group.stop().clone(), wakeup.clone());
-        let reader = Reader { plan, meter, fanout, events: events.clone(), stop, wakeup };
+        let wanted = Arc::new(AtomicBool::new(false));
+        let again = Restream { wanted: wanted.clone(), wakeup: wakeup.clone() };
+        let source = Self { stop: stop.clone(), wakeup: wakeup.clone(), again };
+        let (phase, waker, stopper) = (group.stop().clone(), wakeup.clone(), stop.clone());
+        let reader = Reader { plan, meter, fanout, events: events.clone(), stop, again: wanted, wakeup };
         group.spawn(format!("source {name}"), async move {
             // A driver may block for seconds: never on a thread that others need.
             let mut thread = tokio::task::spawn_blocking(move || reader.run());
             let why = tokio::select! {
                 why = &mut thread => why,
                 () = phase.cancelled() => {
+                    stopper.store(true, Ordering::SeqCst);
                     waker.wake();
                     thread.await
                 }
             };
-            let why = why.unwrap_or_else(|_| "its reader broke".into());
-            let _ = events.send(SourceEvent::Gone(why)).await;
+            let how = why.unwrap_or_else(|_| Ended::Failed("its reader broke".into()));
+            let _ = events.send(SourceEvent::Gone(how)).await;
         });
         Ok(source)
+    }
+
+    /// What starts its stream anew.
+    pub fn restream(&self) -> Restream {
+        self.again.clone()
     }
 }
 
@@ -122,29 +149,29 @@ struct Reader {
     fanout: Fanout,
     events: mpsc::Sender<SourceEvent>,
     stop: Arc<AtomicBool>,
+    /// The stream is to be started anew.
+    again: Arc<AtomicBool>,
     wakeup: Wakeup,
 }
 
 impl Reader {
     /// Reads until the device is gone or it is told to stop. Answers why it ended.
-    fn run(self) -> String {
+    fn run(self) -> Ended {
         let read = Device::open(&self.plan.node)
-            .and_then(|device| Stream::start(device, self.plan.mode, MEMORY, self.wakeup.clone()))
-            .and_then(|stream| self.read(stream));
+            .and_then(|device| Stream::prepare(device, self.plan.mode, MEMORY, self.wakeup.clone()))
+            .and_then(|stream| self.keep_reading(stream));
         // Nobody shall take the last picture for live.
         self.fanout.forget_latest();
-        match read {
-            Ok(()) => "it was stopped".into(),
-            Err(e) => {
-                if e.raw_os_error() == Some(nix::libc::ENOSPC) {
-                    self.tell(SourceEvent::BusFull);
-                }
-                device_words(&e)
-            }
+        if let Err(e) = &read
+            && e.raw_os_error() == Some(nix::libc::ENOSPC)
+        {
+            self.tell(SourceEvent::BusFull);
         }
+        read.map_or_else(|e| Ended::of(&e), |()| Ended::Stopped)
     }
 
-    fn read(&self, mut stream: Stream) -> io::Result<()> {
+    /// Reads, and starts the stream anew as often as it is told to.
+    fn keep_reading(&self, mut stream: Stream) -> io::Result<()> {
         let Some(mut sorter) = Sorter::new(stream.mode(), stream.row()) else {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
@@ -152,20 +179,44 @@ impl Reader {
             ));
         };
         self.tell(SourceEvent::Mode(stream.mode()));
+        while !self.is_over() {
+            let read = stream.restart().and_then(|()| self.read(&mut stream, &mut sorter));
+            if let Err(e) = read {
+                if matches!(Ended::of(&e), Ended::Unplugged(_) | Ended::Refused(_)) {
+                    return Err(e);
+                }
+                self.fanout.forget_latest();
+                self.tell(SourceEvent::Broken(device_words(&e)));
+                while !self.is_over() && !self.again.load(Ordering::SeqCst) {
+                    self.wakeup.wait(SILENCE)?;
+                }
+            }
+            self.again.store(false, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    /// Its owner, and all who would hear of its frames, are gone.
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::SeqCst) || self.events.is_closed()
+    }
+
+    /// Reads until it is told to stop or to start the stream anew.
+    fn read(&self, stream: &mut Stream, sorter: &mut Sorter) -> io::Result<()> {
         let counts = &self.meter.0;
+        let silence = silence(stream.mode());
         let mut last = Mono::now();
         let mut flowing = false;
         let mut told_silent = false;
-        // Its owner, and all who would hear of its frames.
-        while !self.stop.load(Ordering::SeqCst) && !self.events.is_closed() {
+        while !self.is_over() && !self.again.load(Ordering::SeqCst) {
             while stream.give_back()? < WITH_DRIVER && self.fanout.shed() {}
             let Some(filled) = stream.take()? else {
                 let quiet = Mono::now().since(last);
-                if quiet >= SILENCE && !told_silent {
+                if quiet >= silence && !told_silent {
                     (told_silent, flowing) = (true, false);
                     self.tell(SourceEvent::Silent(quiet));
                 }
-                stream.wait(SILENCE.saturating_sub(quiet).max(Duration::from_millis(100)))?;
+                stream.wait(silence.saturating_sub(quiet).max(Duration::from_millis(100)))?;
                 continue;
             };
             let (frame, lost) = sorter.sort(filled);
@@ -192,20 +243,10 @@ impl Reader {
     }
 }
 
-/// What went wrong with a device, for people: errno's own words lead astray here.
-pub fn device_words(e: &io::Error) -> String {
-    use nix::errno::Errno;
-    match e.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENODEV | Errno::ENXIO | Errno::ENOENT) => "it was unplugged".into(),
-        Some(Errno::EBUSY) => "another program uses it".into(),
-        Some(Errno::EACCES | Errno::EPERM) => "this user may not open it (add it to the group video)".into(),
-        Some(Errno::ENOSPC) => {
-            "its USB bus is full: use a port of another USB controller, or less resolution or \
-            frame rate of the cameras there"
-                .into()
-        }
-        _ => format!("its driver failed: {e}"),
-    }
+/// How long a device in this mode may give nothing.
+fn silence(mode: Mode) -> Duration {
+    let rate = mode.rate.map_or(0, |rate| rate.rounded());
+    Duration::from_secs(10).checked_div(rate).map_or(SILENCE, |ten| ten.clamp(SILENCE_LEAST, SILENCE))
 }
 
 /// Why a frame is not forwarded.

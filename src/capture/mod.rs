@@ -6,6 +6,7 @@
 //! is warm. Costs one task or thread per source, and one copy of each frame that comes through a pipe; a
 //! frame of a V4L2 device stays in the driver's buffer.
 
+mod device_end;
 mod device_source;
 mod fanout;
 mod frame;
@@ -15,7 +16,8 @@ mod pattern;
 mod source_plan;
 mod test_source;
 
-pub use device_source::{CaptureCounters, CaptureMeter, DevicePlan, DeviceSource, device_words};
+pub use device_end::{Ended, device_words};
+pub use device_source::{CaptureCounters, CaptureMeter, DevicePlan, DeviceSource, Restream};
 pub use fanout::{Consumer, ConsumerCounters, ConsumerMeter, Fanout, FanoutCounters};
 pub use frame::{Frame, FrameBuffer, FrameBytes, FrameFormat, FramePool};
 pub use huffman::with_tables;

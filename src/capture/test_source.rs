@@ -14,6 +14,7 @@ use crate::base::{Mono, Result};
 use crate::supervise::{Child, ChildSpec, Exit, FirstWords, Group, Spawner, Stdio, drain_lines};
 use crate::v4l2::Mode;
 
+use super::device_end::Ended;
 use super::fanout::Fanout;
 use super::frame::{Frame, FrameFormat, FramePool};
 use super::mpjpeg::MpjpegParser;
@@ -44,8 +45,11 @@ pub enum SourceEvent {
     Mode(Mode),
     /// The driver did not start for want of USB bandwidth; [`SourceEvent::Gone`] follows.
     BusFull,
-    /// The device is gone or its stream broke, and nothing more will come. Why, for the log and for people.
-    Gone(String),
+    /// A call to the device failed. It is open still, and waits to be started anew or closed. Why, for the log and
+    /// for people.
+    Broken(String),
+    /// The device was closed, and nothing more will come.
+    Gone(Ended),
     /// The process is gone and nothing more will come.
     Ended {
         /// How it ended.

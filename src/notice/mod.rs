@@ -83,6 +83,8 @@ pub struct CameraRow {
     pub height: u32,
     /// Pictures a second; 0 while unknown.
     pub fps: u32,
+    /// What is tried to bring its pictures back; none = nothing has to be.
+    pub recovering: Option<&'static str>,
 }
 
 /// The broadcast. Clones are the same one.

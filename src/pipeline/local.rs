@@ -334,6 +334,11 @@ impl Local {
         self.keep_warm || self.consumed() || self.open
     }
 
+    /// Frames are asked for, if only for a snapshot.
+    pub fn asked(&self, now: Mono) -> bool {
+        !self.stopped && (self.wanted() || self.peek_until.is_some_and(|until| now < until))
+    }
+
     /// start_streaming or a reader holds it open.
     pub fn is_open(&self) -> bool {
         self.open

@@ -2,6 +2,7 @@
 
 mod device;
 mod on_bus;
+mod recovery;
 mod selection;
 mod spare;
 mod view;
@@ -210,6 +211,9 @@ impl LocalActor {
 
     async fn source_said(&mut self, event: SourceEvent) {
         let Some(run) = self.children.source.as_ref().map(|s| s.run) else { return };
+        if self.device.is_some() {
+            return self.device_source_said(run, event).await;
+        }
         match event {
             SourceEvent::FirstFrame => {
                 self.children.problem = None;
@@ -221,21 +225,8 @@ impl LocalActor {
                 self.parts.recordings.fault(self.def.id, GapCause::CameraSilent);
                 self.take(Event::SourceSilent(run)).await;
             }
-            SourceEvent::Mode(mode) => {
-                self.delivers(mode).await;
-                self.look_at_bus().await;
-            }
-            SourceEvent::BusFull => self.bus_said_full(),
-            SourceEvent::Gone(why) => {
-                self.leave_bus();
-                let asked = self.children.source.take().is_some_and(|s| s.was_stopped());
-                if !asked {
-                    tracing::warn!(camera = %self.def.id, why, "the device gives no more pictures");
-                    self.children.problem = Some(why);
-                    self.parts.recordings.fault(self.def.id, GapCause::CameraDisconnected);
-                }
-                self.take(Event::SourceDown(run)).await;
-            }
+            // Of devices only.
+            SourceEvent::Mode(_) | SourceEvent::Broken(_) | SourceEvent::BusFull | SourceEvent::Gone(_) => {}
             SourceEvent::Ended { exit, words } => {
                 let asked = self.children.source.take().is_some_and(|s| s.was_stopped());
                 if !asked {
@@ -348,7 +339,7 @@ impl LocalActor {
         let (sender, events) = mpsc::channel(8);
         let name = self.def.id.to_string();
         let parts = &self.parts;
-        let started: Result<Running> = match (&self.source_plan, &self.device) {
+        let started: Result<Running> = match (&self.source_plan, &mut self.device) {
             (Some(plan), _) if parts.ffmpeg.is_there() => TestSource::start(
                 &name,
                 plan.clone(),

@@ -6,6 +6,7 @@
 
 mod cameras;
 mod change;
+mod ladder;
 mod local;
 mod local_actor;
 mod network;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use cameras::Cameras;
 use cameras::{Lineup, Member};
+pub use ladder::{Counts, Rung, Tries};
 use local_actor::PluggedIn;
 pub use view::{
     CameraStatus, CameraView, EncoderView, FfmpegState, StreamPhase, StreamStarted, StreamStopped,

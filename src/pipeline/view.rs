@@ -1,5 +1,6 @@
 //! What the rest of the program may know of a camera: plain copies, taken without waiting.
 
+use super::ladder::{Counts, Rung};
 use crate::base::{CameraId, Mono};
 use crate::capture::CaptureCounters;
 use crate::config::H264Encoder;
@@ -115,6 +116,17 @@ pub struct CameraView {
     pub last_seen: Option<Mono>,
     /// What its stream will be, in MediaMTX's word, when this box encodes it; none when the camera decides.
     pub encoded_as: Option<&'static str>,
+    /// What was tried and is tried to bring its pictures back; none for a camera that is no V4L2 device.
+    pub recovery: Option<RecoveryView>,
+}
+
+/// What is tried to bring back a V4L2 camera that is plugged in and gives no pictures.
+#[derive(Clone, Copy, Debug)]
+pub struct RecoveryView {
+    /// What is tried now; none = nothing has to be.
+    pub rung: Option<Rung>,
+    /// How often each was tried since the start, and brought pictures.
+    pub counts: Counts,
 }
 
 impl CameraView {
@@ -126,6 +138,7 @@ impl CameraView {
             width: self.width,
             height: self.height,
             fps: self.fps,
+            recovering: self.recovery.and_then(|r| r.rung).map(Rung::word),
         }
     }
 
@@ -149,6 +162,7 @@ impl CameraView {
             driver: "",
             last_seen: None,
             encoded_as: None,
+            recovery: None,
         }
     }
 }

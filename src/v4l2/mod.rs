@@ -9,9 +9,11 @@ mod format;
 mod mode;
 mod stream;
 mod survey;
+mod wakeup;
 
 pub use driver::{Device, Driver};
 pub use format::{Format, FourCc, Rate, Size};
 pub use mode::{Carried, Mode, Refusal, Wish, choose};
-pub use stream::{Filled, Lease, Stream, Wakeup};
+pub use stream::{Filled, Lease, Stream};
 pub use survey::{Role, Survey, is_camera, survey};
+pub use wakeup::Wakeup;

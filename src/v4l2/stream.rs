@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use v4l::v4l_sys::{
     V4L2_BUF_FLAG_ERROR, V4L2_BUF_FLAG_TIMESTAMP_MASK, V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC,
     V4L2_CAP_TIMEPERFRAME, v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE as V4L2_BUF_TYPE_VIDEO_CAPTURE,
@@ -23,6 +22,7 @@ use super::driver::{
 };
 use super::format::{FourCc, Rate};
 use super::mode::Mode;
+use super::wakeup::Wakeup;
 use super::{Device, Driver};
 use crate::base::Mono;
 
@@ -152,24 +152,6 @@ struct Starved {
     wakeup: Wakeup,
 }
 
-/// Ends [`Stream::wait`] from another thread. Clones are the same.
-#[derive(Clone, Debug)]
-pub struct Wakeup(Arc<EventFd>);
-
-impl Wakeup {
-    /// One that was not used yet.
-    pub fn new() -> io::Result<Wakeup> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Wakeup(Arc::new(EventFd::from_value_and_flags(0, flags)?)))
-    }
-
-    /// Ends the wait under way, or the next.
-    pub fn wake(&self) {
-        // It fails when it was woken 2⁶⁴ times without a wait: then it is awake.
-        let _ = self.0.write(1);
-    }
-}
-
 /// A picture as the driver gave it.
 #[derive(Debug)]
 pub struct Filled {
@@ -192,12 +174,14 @@ pub struct Stream {
     starved: Arc<Starved>,
     mode: Mode,
     row: u32,
+    /// It was started once.
+    started: bool,
 }
 
 impl Stream {
-    /// Sets the mode, as far as the driver takes it, and starts. `memory`: bytes that all buffers may take
-    /// together, unless that makes too few. Blocks.
-    pub fn start(device: Device, mode: Mode, memory: u64, wakeup: Wakeup) -> io::Result<Stream> {
+    /// Sets the mode, as far as the driver takes it, and maps the buffers; [`Stream::restart`] starts it.
+    /// `memory`: bytes that all buffers may take together, unless that makes too few. Blocks.
+    pub fn prepare(device: Device, mode: Mode, memory: u64, wakeup: Wakeup) -> io::Result<Stream> {
         let mut format = v4l2_format { type_: V4L2_BUF_TYPE_VIDEO_CAPTURE, ..v4l2_format::zeroed() };
         format.fmt.pix = v4l2_pix_format {
             width: mode.width,
@@ -221,6 +205,7 @@ impl Stream {
             starved: Arc::new(Starved { now: AtomicBool::new(false), wakeup }),
             mode,
             row: has.bytesperline,
+            started: false,
         };
         let count = stream.request(wanted)?;
         for index in 0..count.min(MOST) {
@@ -233,9 +218,19 @@ impl Stream {
         if stream.slots.is_empty() {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
-        stream.give_back()?;
-        call(&stream.device, STREAMON, &mut (V4L2_BUF_TYPE_VIDEO_CAPTURE as i32))?;
         Ok(stream)
+    }
+
+    /// Starts the stream, anew if it runs or broke. The buffers that readers have stay theirs, and come to the
+    /// driver when they are let go, as ever. Blocks.
+    pub fn restart(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.started, true) {
+            call(&self.device, STREAMOFF, &mut (V4L2_BUF_TYPE_VIDEO_CAPTURE as i32))?;
+            // That took every buffer from the driver, filled or not.
+            self.queued.fill(false);
+        }
+        self.give_back()?;
+        call(&self.device, STREAMON, &mut (V4L2_BUF_TYPE_VIDEO_CAPTURE as i32))
     }
 
     /// What the driver has set.
@@ -263,7 +258,7 @@ impl Stream {
             // It came back before anybody knew that it is waited for.
             return Ok(());
         }
-        let wakeup = &self.starved.wakeup.0;
+        let wakeup = &self.starved.wakeup;
         let mut all = [
             PollFd::new(wakeup.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.device.as_fd(), PollFlags::POLLIN),
@@ -275,8 +270,7 @@ impl Stream {
             Err(e) => return Err(e.into()),
         }
         if all[0].any() == Some(true) {
-            // Its count is of no interest.
-            let _ = wakeup.read();
+            wakeup.clear();
         }
         let broken = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
         match all[1].revents() {

@@ -31,6 +31,7 @@ fn the_whole_job_runs_under_the_units_sandbox() {
     assert!(machine.log().contains("fieldcam ready"), "{}", machine.log());
 
     the_unit_is_closed(&machine);
+    its_helper_does_little(&machine);
     the_job_is_done(&machine);
     it_reloads(&machine);
     it_comes_back_after_a_crash(&machine);
@@ -71,6 +72,42 @@ fn the_unit_is_closed(machine: &Machine) {
     }
     assert!(inside("touch /data/written").status.success());
     machine.ok("rm /data/written");
+}
+
+/// What runs as root: it is there for the service's user, in a sandbox of its own, and refuses what is no camera.
+fn its_helper_does_little(machine: &Machine) {
+    let helper = "fieldcam-helper";
+    assert_eq!(machine.ok(&format!("systemctl is-active {helper}.socket")), "active");
+    let inactive = machine.run(&format!("systemctl is-active {helper}.service"));
+    assert!(!inactive.status.success(), "it runs though nobody has asked");
+    // As the service's user, out of the service's sandbox.
+    let ask = |user: &str, line: &str| {
+        let said =
+            machine.run(&format!("setpriv --reuid {user} --clear-groups fieldcam helper --ask '{line}'"));
+        format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr))
+    };
+    for (line, why) in [
+        ("rebind ../../etc", "no such request"),
+        ("reauthorize usb1", "no such request"),
+        ("reauthorize 250-1", "there is no such device"),
+        ("rebind no-such.0", "there is no such device"),
+    ] {
+        let said = ask("fieldcam", line);
+        assert!(said.contains(why), "{line}: {said}");
+    }
+    assert!(ask("nobody", "rebind no-such.0").contains("it cannot be asked"), "its socket is open to all");
+    let pid = machine.ok(&format!("systemctl show --property=MainPID --value {helper}"));
+    let status = machine.ok(&format!("cat /proc/{pid}/status"));
+    for (field, value) in [("Seccomp", "2"), ("NoNewPrivs", "1"), ("CapBnd", "0000000000000000")] {
+        assert!(status.contains(&format!("{field}:\t{value}\n")), "{field}: {status}");
+    }
+    let inside = |command: &str| machine.run(&format!("nsenter -t {pid} -m -- {command}"));
+    for place in ["/usr/bin", "/etc", "/data", "/sys/kernel"] {
+        assert!(!inside(&format!("touch {place}/written")).status.success(), "{place} can be written");
+    }
+    let verdict =
+        machine.ok(&format!("systemd-analyze security {helper} --no-pager | grep 'Overall exposure'"));
+    eprintln!("systemd-analyze security: {verdict}");
 }
 
 /// Waits until a recording has grown to so many seconds.

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::on_bus::{OnBus, first_mode};
+use super::recovery::Recovery;
 use super::view::first_view_of_device;
 use super::{LocalActor, Running};
 use crate::base::{CameraId, Mono, Result};
@@ -41,6 +42,8 @@ pub(in crate::pipeline) struct PluggedIn {
     /// Why it cannot be used though it is there.
     unusable: Option<String>,
     meter: CaptureMeter,
+    /// What is tried when it gives no pictures.
+    pub(super) recovery: Recovery,
 }
 
 type Answer = std::result::Result<(Arc<Survey>, Option<Arc<Place>>, Mode), String>;
@@ -55,6 +58,8 @@ pub(in crate::pipeline) enum News {
     Ask,
     /// There may be room on its bus.
     Room,
+    /// The ladder wants to be asked.
+    Ladder(super::recovery::News),
 }
 
 /// The next news of a device; waits for ever without one.
@@ -79,6 +84,7 @@ pub(super) async fn news(device: &mut Option<PluggedIn>) -> News {
         answer = asked => News::Answer(answer),
         () = until(ask_at) => News::Ask,
         () = bus.room() => News::Room,
+        news = device.recovery.news() => News::Ladder(news),
     }
 }
 
@@ -96,12 +102,13 @@ impl PluggedIn {
             bus: OnBus::new(buses),
             unusable: None,
             meter,
+            recovery: Recovery::default(),
         }
     }
 
     /// Starts to read it.
     pub fn start(
-        &self,
+        &mut self,
         name: &str,
         group: &Group,
         fanout: Fanout,
@@ -112,6 +119,7 @@ impl PluggedIn {
         };
         let plan = DevicePlan { node: plug.node.path.clone(), mode };
         let source = DeviceSource::start(name, plan, self.meter.clone(), group, fanout, events)?;
+        self.recovery.opened(source.restream());
         Ok(Box::new(source))
     }
 
@@ -125,7 +133,10 @@ impl PluggedIn {
         match (&self.plug, &self.unusable) {
             (None, _) => Some((CameraStatus::Disconnected, "it is not plugged in".into())),
             (Some(_), Some(why)) => Some((CameraStatus::Error, why.clone())),
-            (Some(_), None) => self.bus.full().map(|why| (CameraStatus::Error, why.to_owned())),
+            (Some(_), None) => {
+                let why = self.bus.full().map(str::to_owned).or_else(|| self.recovery.trouble());
+                why.map(|why| (CameraStatus::Error, why))
+            }
         }
     }
 
@@ -143,8 +154,14 @@ impl PluggedIn {
         view.fps_options = sizes().flat_map(|s| &s.rates).map(|rate| rate.rounded()).collect();
         view.fps_options.sort_unstable_by_key(|fps| std::cmp::Reverse(*fps));
         view.fps_options.dedup();
+        view.recovery = Some(self.recovery.view());
         view.validation = if self.plug.is_some() { Validation::Confirmed } else { Validation::Disconnected };
         view
+    }
+
+    /// It is plugged in and was asked what it can.
+    pub(super) fn is_known(&self) -> bool {
+        self.plug.is_some() && self.asking.is_none() && self.unusable.is_none() && self.mode.is_some()
     }
 
     fn ask(&mut self, id: CameraId, wish: Wish) {
@@ -178,6 +195,10 @@ impl LocalActor {
         if plug == device.plug && plug.is_some() {
             return;
         }
+        let there = plug.is_some();
+        if let Some(plug) = &plug {
+            device.recovery.stands_at(&plug.node.devpath);
+        }
         device.plug = plug;
         (device.asking, device.ask_at, device.unusable) = (None, None, None);
         device.bus.begin_anew(id);
@@ -186,6 +207,7 @@ impl LocalActor {
             Some(_) => device.ask(id, wish),
             None => tracing::info!(camera = %id, "is not plugged in"),
         }
+        self.plugged(there).await;
         self.take(Event::Present(false)).await;
     }
 
@@ -213,9 +235,10 @@ impl LocalActor {
                 device.bus.is_at(place, mode);
                 self.children.absent = false;
                 self.delivers(mode).await;
-                self.take(Event::Present(true)).await;
+                self.take_presence().await;
                 self.prepare_spare().await;
             }
+            News::Ladder(news) => self.ladder_said(news).await,
         }
     }
 

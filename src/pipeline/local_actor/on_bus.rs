@@ -8,7 +8,6 @@ use tokio::sync::watch;
 
 use super::LocalActor;
 use crate::base::{CameraId, Mono};
-use crate::pipeline::local::Event;
 use crate::pipeline::run::until;
 use crate::usb::{No, Place, Reserved, UsbBuses};
 use crate::v4l2::{Mode, Refusal, Survey, Wish};
@@ -137,7 +136,7 @@ impl LocalActor {
             device.bus.buses.try_again(id);
         }
         self.children.absent = false;
-        self.take(Event::Present(true)).await;
+        self.take_presence().await;
         self.prepare_spare().await;
     }
 

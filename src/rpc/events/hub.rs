@@ -288,7 +288,14 @@ mod tests {
     }
 
     fn named(camera: u32, name: &str) -> Event {
-        let row = CameraRow { status: "CONNECTED", name: name.into(), width: 1, height: 1, fps: 1 };
+        let row = CameraRow {
+            status: "CONNECTED",
+            name: name.into(),
+            width: 1,
+            height: 1,
+            fps: 1,
+            recovering: None,
+        };
         Event::Fact(Fact::Camera { id: CameraId(camera), was: "CONNECTED", row })
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::shared::Device;
 use crate::base::{CameraId, Result};
 use crate::notice::CameraRow;
-use crate::pipeline::{CameraStatus, CameraView};
+use crate::pipeline::{CameraStatus, CameraView, Rung, Tries};
 use crate::rpc::params::Nothing;
 use crate::rpc::session::Call;
 
@@ -18,6 +18,9 @@ pub(in crate::rpc) struct Camera {
     resolution: String,
     fps: u32,
     streams: Streams,
+    /// Ours: what is tried to bring its pictures back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovering: Option<&'static str>,
 }
 
 /// Where it can be watched; empty when there is nothing to watch.
@@ -48,6 +51,17 @@ pub(super) struct FullStatus {
     /// Ours: why it does not work.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    /// Ours: what was tried so far to bring its pictures back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery: Option<Vec<Tried>>,
+}
+
+/// One rung of the ladder.
+#[derive(Serialize)]
+pub(super) struct Tried {
+    rung: &'static str,
+    tried: u64,
+    cured: u64,
 }
 
 /// Links that need no log-in.
@@ -98,11 +112,15 @@ pub(super) fn status(call: &Call, Device(id): Device) -> Result<FullStatus> {
     let capabilities =
         Formats { formats: view.formats.clone(), resolutions: view.resolutions.iter().map(size).collect() };
     let problem = view.problem.clone();
+    let recovery = view.recovery.map(|recovery| {
+        let row = |(rung, Tries { tried, cured }): (Rung, Tries)| Tried { rung: rung.word(), tried, cured };
+        Rung::ALL.into_iter().zip(recovery.counts).map(row).collect()
+    });
     let preview = (view.status != CameraStatus::Disconnected).then(|| {
         let [frame, mjpeg] = call.preview_urls(view.id);
         Preview { frame, mjpeg }
     });
-    Ok(FullStatus { camera: camera(call, view), metrics, capabilities, preview, problem })
+    Ok(FullStatus { camera: camera(call, view), metrics, capabilities, preview, problem, recovery })
 }
 
 pub(super) fn capabilities(call: &Call, Device(id): Device) -> Result<Capabilities> {
@@ -137,6 +155,7 @@ impl Camera {
             resolution: size(&(row.width, row.height)),
             fps: row.fps,
             streams,
+            recovering: row.recovering,
         }
     }
 }

@@ -1,0 +1,149 @@
+//! The helper itself: one request a connection, one connection at a time.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::User;
+
+use super::request::{LONGEST, Request};
+use super::sysfs::Sysfs;
+use crate::base::{Error, Result};
+
+/// A request that is not whole by then is none.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Nobody asked for so long: systemd starts it again when somebody does.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What it is started with.
+#[derive(clap::Args, Debug)]
+pub struct HelperArgs {
+    /// Listen here instead of on the socket that systemd hands over
+    #[arg(long, value_name = "FILE")]
+    socket: Option<PathBuf>,
+    /// Who may ask, beside root
+    #[arg(long, default_value = "fieldcam")]
+    user: String,
+    /// Ask the helper that runs, such as "rebind vivid.0", and print its answer
+    #[arg(long, value_name = "REQUEST")]
+    ask: Option<String>,
+}
+
+/// Does what the subcommand says: answers requests, or asks for something. Answers with what to print.
+///
+/// Fails as [`serve`] does, and when there is no helper to ask or it refuses.
+pub fn run(args: &HelperArgs) -> Result<Option<String>> {
+    let Some(request) = &args.ask else { return serve(args).map(|()| None) };
+    let socket = args.socket.as_deref().unwrap_or(Path::new(super::SOCKET));
+    let ask = || -> io::Result<String> {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.write_all(format!("{request}\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.take(256).read_to_string(&mut answer)?;
+        Ok(answer.trim_end().to_owned())
+    };
+    match ask() {
+        Ok(answer) if answer == "ok" => Ok(Some(answer)),
+        Ok(answer) => Err(Error::dependency("helper", answer)),
+        Err(e) => Err(Error::dependency("helper", "it cannot be asked").caused_by(e)),
+    }
+}
+
+/// Answers until nobody has asked for a minute. Blocks.
+///
+/// Fails when there is no socket, no such user, or no sysfs.
+fn serve(args: &HelperArgs) -> Result<()> {
+    // To the journal, by way of systemd.
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).without_time().finish();
+    tracing::subscriber::set_global_default(log).map_err(Error::internal)?;
+    let listener = match &args.socket {
+        Some(path) => UnixListener::bind(path).map_err(Error::internal)?,
+        None => handed_over()?,
+    };
+    let user = User::from_name(&args.user).map_err(Error::internal)?;
+    let user =
+        user.ok_or_else(|| Error::param("--user", "there is no such user", "make it, or name another"))?;
+    let sysfs = Sysfs::new(Path::new("/sys")).map_err(Error::internal)?;
+    listener.set_nonblocking(true).map_err(Error::internal)?;
+    while is_asked(&listener, IDLE).map_err(Error::internal)? {
+        match listener.accept() {
+            Ok((stream, _)) => answer(stream, user.uid.as_raw(), |request| sysfs.carry_out(request)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {}
+            Err(e) => return Err(Error::internal(e)),
+        }
+    }
+    Ok(())
+}
+
+/// The socket that systemd listens on for us.
+fn handed_over() -> Result<UnixListener> {
+    let none = || Error::param("--socket", "systemd hands no socket over", "name one");
+    let fd = sd_notify::listen_fds().map_err(Error::internal)?.next().ok_or_else(none)?;
+    #[expect(unsafe_code, reason = "systemd opened it for us, and nobody else in this process knows of it")]
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(UnixListener::from(fd))
+}
+
+fn is_asked(listener: &UnixListener, limit: Duration) -> io::Result<bool> {
+    let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+    loop {
+        match poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], limit) {
+            Ok(count) => return Ok(count > 0),
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// One connection: who asks, for what, and what becomes of it.
+fn answer(mut stream: UnixStream, user: u32, work: impl Fn(&Request) -> std::result::Result<(), String>) {
+    let asked = read(&mut stream, user);
+    let done = asked.and_then(|request| {
+        let done = work(&request);
+        match &done {
+            Ok(()) => tracing::info!(%request, "done"),
+            Err(why) => tracing::warn!(%request, why, "not done"),
+        }
+        done
+    });
+    let text = match done {
+        Ok(()) => "ok\n".to_owned(),
+        Err(why) => format!("no: {why}\n"),
+    };
+    // One that does not read its answer has none.
+    let _ = stream.write_all(text.as_bytes());
+}
+
+fn read(stream: &mut UnixStream, user: u32) -> std::result::Result<Request, String> {
+    let failed = |e: io::Error| format!("the request could not be read: {e}");
+    let peer = getsockopt(&*stream, PeerCredentials).map_err(|e| failed(e.into()))?;
+    if peer.uid() != 0 && peer.uid() != user {
+        tracing::warn!(uid = peer.uid(), "somebody else asked and was refused");
+        return Err("not for you".into());
+    }
+    let until = Instant::now() + PATIENCE;
+    stream.set_nonblocking(false).map_err(failed)?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
+    let mut line = Vec::with_capacity(LONGEST);
+    let mut part = [0; LONGEST];
+    while !line.ends_with(b"\n") && line.len() < LONGEST {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err("the request did not come".into());
+        }
+        stream.set_read_timeout(Some(left)).map_err(failed)?;
+        match stream.read(&mut part[..LONGEST - line.len()]).map_err(failed)? {
+            0 => break,
+            n => line.extend_from_slice(&part[..n]),
+        }
+    }
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    Request::parse(line).ok_or_else(|| "no such request".into())
+}
+
+#[cfg(test)]
+mod tests;
