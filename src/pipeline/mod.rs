@@ -27,7 +27,7 @@ use cameras::{Lineup, Member};
 pub use ladder::{Counts, Rung, Tries};
 use local_actor::PluggedIn;
 pub use view::{
-    CameraStatus, CameraView, EncoderView, FfmpegState, StreamPhase, StreamStarted, StreamStopped,
+    CameraStatus, CameraView, EncoderView, FfmpegState, Hardware, StreamPhase, StreamStarted, StreamStopped,
     StreamView, Validation,
 };
 

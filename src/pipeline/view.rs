@@ -112,6 +112,8 @@ pub struct CameraView {
     pub needs_ffmpeg: bool,
     /// What brings its pictures: `synthetic`, `file`, `rtsp`; empty when it is no longer configured.
     pub driver: &'static str,
+    /// What its V4L2 device says of itself; none of other cameras, and until it was asked.
+    pub hardware: Option<Hardware>,
     /// When it was last connected; none when it has not been since the start.
     pub last_seen: Option<Mono>,
     /// What its stream will be, in MediaMTX's word, when this box encodes it; none when the camera decides.
@@ -160,11 +162,23 @@ impl CameraView {
             problem: None,
             needs_ffmpeg: false,
             driver: "",
+            hardware: None,
             last_seen: None,
             encoded_as: None,
             recovery: None,
         }
     }
+}
+
+/// What a V4L2 device says of itself (VIDIOC_QUERYCAP).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hardware {
+    /// Its driver, such as `uvcvideo`.
+    pub driver: String,
+    /// What it is.
+    pub card: String,
+    /// Where it is plugged in.
+    pub bus: String,
 }
 
 /// A camera's stream.

@@ -62,6 +62,15 @@ fn cameras_that_are_plugged_in_are_live_without_a_setting() {
         daemon.fetch(&format!("/data/fieldcam/snapshots/{name}"), file.path());
         assert_eq!(ffmpeg::jpeg_size(file.path()), (320, 180));
     }
+    let mut admin = daemon.login("admin");
+    let metrics = admin.ok("get_metrics", json!({}));
+    let drivers: Vec<_> = metrics["camera_metrics"]["cameras"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(_, camera)| camera["capabilities"]["driver_name"].clone())
+        .collect();
+    assert_eq!(drivers, ["vivid", "vivid"], "{metrics}");
     daemon.stop();
 }
 

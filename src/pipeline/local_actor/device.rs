@@ -20,7 +20,7 @@ use crate::encoder::EncodePlan;
 use crate::hotplug::{Plug, Plugs};
 use crate::pipeline::local::Event;
 use crate::pipeline::run::until;
-use crate::pipeline::view::{CameraStatus, CameraView, Validation};
+use crate::pipeline::view::{CameraStatus, CameraView, Hardware, Validation};
 use crate::supervise::Group;
 use crate::usb::{Place, UsbBuses};
 use crate::v4l2::{Device, Mode, Rate, Survey, Wish, survey};
@@ -144,6 +144,11 @@ impl PluggedIn {
     pub fn view(&self, def: &CameraDef) -> CameraView {
         let mut view = first_view_of_device(def);
         let (Some(survey), Some(mode)) = (&self.survey, self.mode) else { return view };
+        view.hardware = Some(Hardware {
+            driver: survey.driver.clone(),
+            card: survey.card.clone(),
+            bus: survey.bus.clone(),
+        });
         (view.width, view.height) = (mode.width, mode.height);
         view.fps = mode.rate.map_or(0, Rate::rounded);
         view.formats = survey.formats.iter().map(|f| f.fourcc.to_string()).collect();

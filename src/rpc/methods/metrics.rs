@@ -9,7 +9,7 @@ use super::shared::seconds;
 use crate::base::clock::iso8601;
 use crate::base::{CameraId, Mono, RecordingName, Result};
 use crate::health::{Alert, Figures};
-use crate::pipeline::{CameraStatus, CameraView, StreamPhase};
+use crate::pipeline::{CameraStatus, CameraView, Hardware, StreamPhase};
 use crate::rpc::params::Nothing;
 use crate::rpc::session::Call;
 
@@ -62,9 +62,9 @@ struct Camera {
 
 #[derive(Serialize)]
 struct Capabilities {
-    driver_name: &'static str,
+    driver_name: String,
     card_name: String,
-    bus_info: &'static str,
+    bus_info: String,
     version: &'static str,
     capabilities: &'static [&'static str],
     device_caps: &'static [&'static str],
@@ -194,20 +194,26 @@ fn camera(call: &Call, view: CameraView) -> Camera {
         })
     };
     let caps: &[&str] = if view.driver.is_empty() { &[] } else { &["VIDEO_CAPTURE", "STREAMING"] };
+    let hardware = view.hardware.unwrap_or_else(|| Hardware {
+        driver: view.driver.to_owned(),
+        card: view.name.clone(),
+        // Where a camera is on the network is nobody's business but the box's.
+        bus: match view.driver {
+            "rtsp" => "network",
+            "" => "",
+            _ => "virtual",
+        }
+        .to_owned(),
+    });
     Camera {
         path: view.id,
         status: view.status.word(),
         device_num: view.id.0,
         last_seen: iso8601(last_seen_us),
         capabilities: Capabilities {
-            driver_name: view.driver,
-            card_name: view.name.clone(),
-            // Where a camera is plugged in or on the network is nobody's business but the box's.
-            bus_info: match view.driver {
-                "rtsp" => "network",
-                "" => "",
-                _ => "virtual",
-            },
+            driver_name: hardware.driver,
+            card_name: hardware.card,
+            bus_info: hardware.bus,
             version: if view.driver.is_empty() { "" } else { env!("CARGO_PKG_VERSION") },
             capabilities: caps,
             device_caps: caps,
