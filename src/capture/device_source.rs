@@ -39,6 +39,9 @@ pub struct DevicePlan {
     pub mode: Mode,
 }
 
+/// Sets a device that was just opened as people want it, before it delivers.
+pub type Prepare = Box<dyn FnOnce(&Device) + Send>;
+
 /// What came from a device, and what of it was no good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CaptureCounters {
@@ -101,6 +104,7 @@ impl DeviceSource {
     pub fn start(
         name: &str,
         plan: DevicePlan,
+        prepare: Prepare,
         meter: CaptureMeter,
         group: &Group,
         fanout: Fanout,
@@ -115,7 +119,7 @@ impl DeviceSource {
         let reader = Reader { plan, meter, fanout, events: events.clone(), stop, again: wanted, wakeup };
         group.spawn(format!("source {name}"), async move {
             // A driver may block for seconds: never on a thread that others need.
-            let mut thread = tokio::task::spawn_blocking(move || reader.run());
+            let mut thread = tokio::task::spawn_blocking(move || reader.run(prepare));
             let why = tokio::select! {
                 why = &mut thread => why,
                 () = phase.cancelled() => {
@@ -156,9 +160,12 @@ struct Reader {
 
 impl Reader {
     /// Reads until the device is gone or it is told to stop. Answers why it ended.
-    fn run(self) -> Ended {
+    fn run(self, prepare: Prepare) -> Ended {
         let read = Device::open(&self.plan.node)
-            .and_then(|device| Stream::prepare(device, self.plan.mode, MEMORY, self.wakeup.clone()))
+            .and_then(|device| {
+                prepare(&device);
+                Stream::prepare(device, self.plan.mode, MEMORY, self.wakeup.clone())
+            })
             .and_then(|stream| self.keep_reading(stream));
         // Nobody shall take the last picture for live.
         self.fanout.forget_latest();

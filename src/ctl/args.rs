@@ -102,6 +102,16 @@ pub enum CtlCommand {
         /// Id or name of a camera
         camera: String,
     },
+    /// List what can be set on a camera (brightness, exposure, …), show one of these, or set it for good
+    Control {
+        /// Id or name of a camera
+        camera: String,
+        /// Name of a control
+        name: Option<String>,
+        /// A number, on or off, text, the name of a menu's item, or `default`
+        #[arg(allow_negative_numbers = true)]
+        value: Option<String>,
+    },
     /// Read the box's configuration again (on the box itself)
     Reload {
         /// Interrupt recordings where the new configuration asks for it

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::args::{CtlArgs, CtlCommand};
 use super::cameras;
+use super::control;
 use super::host::{Host, Local, token_for};
 use super::link::{Link, read};
 use super::record;
@@ -56,6 +57,10 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
         }
         CtlCommand::Recordings { limit, offset } => recordings(link, limit, offset, json).await,
         CtlCommand::Get { name, output } => record::get(link, &name, output.as_deref(), json).await,
+        CtlCommand::Control { camera, name, value } => {
+            let device = resolve(link, &camera).await?;
+            control::control(link, &device, name.as_deref(), value.as_deref(), json).await
+        }
         CtlCommand::Reload { force } => reload(link, force, json).await,
         CtlCommand::Stream { camera } => stream(link, &camera, json).await,
         CtlCommand::Call { method, params } => {

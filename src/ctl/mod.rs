@@ -8,6 +8,7 @@
 mod args;
 mod cameras;
 mod commands;
+mod control;
 mod dial;
 mod download;
 mod failure;

@@ -95,6 +95,11 @@ fn line(note: &Note) -> String {
             };
             format!("{:<10} {:<12} {}{length}", text("device"), text("status"), text("filename"))
         }
+        "camera_control_update" => {
+            let control = &note.params["control"];
+            let (name, value) = (control["name"].as_str().unwrap_or("?"), &control["value"]);
+            format!("{:<10} {:<12} {name} = {value}", text("device"), "CONTROL")
+        }
         "snapshot.taken" => format!("{:<10} {:<12} {}", text("device"), "SNAPSHOT", text("filename")),
         "system_health_update" => format!("{:<10} {}", "box", text("status")),
         "system.startup" => format!("{:<10} STARTED", "box"),

@@ -23,6 +23,13 @@ pub enum Fact {
         /// What it is now.
         row: CameraRow,
     },
+    /// A control of a V4L2 camera was set, or changed by itself.
+    Control {
+        /// The camera.
+        camera: CameraId,
+        /// The control as lists show it.
+        control: std::sync::Arc<serde_json::Value>,
+    },
     /// A recording was accepted.
     RecordingStarted {
         /// Its camera.

@@ -18,6 +18,7 @@ use crate::supervise::Group;
 use crate::supervise::Program;
 
 use super::Parts;
+use super::controls::Controls;
 use super::still::Stills;
 use super::view::{
     CameraStatus, CameraView, FfmpegState, StreamPhase, StreamStarted, StreamStopped, Validation,
@@ -50,6 +51,8 @@ pub(super) struct Member {
     pub view: watch::Receiver<CameraView>,
     pub stills: Stills,
     pub preview: Preview,
+    /// Of a V4L2 camera.
+    pub controls: Option<Controls>,
     /// The encoder's command for people; empty when MediaMTX pulls the camera.
     pub command: String,
 }
@@ -190,6 +193,18 @@ impl Cameras {
         Ok(self.connected(id)?.preview.clone())
     }
 
+    /// What can be set on a camera, plugged in or not.
+    ///
+    /// Fails with `Unsupported` for one that is no V4L2 device, and with `InvalidState` for one that is gone.
+    pub fn controls(&self, id: CameraId) -> Result<Controls> {
+        self.member(id)?.controls.clone().ok_or_else(|| {
+            Error::unsupported("camera_controls", format!("{id} is no V4L2 camera")).with(
+                "suggestion",
+                "only cameras that are plugged into the box have controls here; set others at the camera itself",
+            )
+        })
+    }
+
     /// Starts a recording, timed or until stopped.
     pub async fn start_recording(
         &self,
@@ -320,7 +335,7 @@ fn unknown(id: CameraId) -> Error {
     Error::not_found("Camera", id).with("suggestion", "use an id from get_camera_list")
 }
 
-fn away(id: CameraId, problem: Option<&str>) -> Error {
+pub(super) fn away(id: CameraId, problem: Option<&str>) -> Error {
     let error = Error::state(format!("{id} is not connected"), "DISCONNECTED", &["CONNECTED"])
         .with("suggestion", "check the camera's power and cable; it comes back by itself");
     match problem {

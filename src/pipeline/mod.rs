@@ -6,6 +6,7 @@
 
 mod cameras;
 mod change;
+mod controls;
 mod ladder;
 mod local;
 mod local_actor;
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use cameras::Cameras;
 use cameras::{Lineup, Member};
+pub use controls::{ControlList, ControlView, Controls};
 pub use ladder::{Counts, Rung, Tries};
 use local_actor::PluggedIn;
 pub use view::{
@@ -160,7 +162,11 @@ fn start_local(
         format: FrameFormat::Mjpeg,
     };
     let fanout = Fanout::new();
-    let device = source_plan.is_none().then(|| PluggedIn::new(parts.plugs.clone(), parts.usb.clone()));
+    let controls = source_plan
+        .is_none()
+        .then(|| Controls::new(def.id, parts.plugs.clone(), parts.store.clone(), parts.notices.clone()));
+    let device =
+        controls.clone().map(|controls| PluggedIn::new(parts.plugs.clone(), parts.usb.clone(), controls));
     let first = match &device {
         Some(device) => device.view(&def),
         None => local_actor::first_view(&def),
@@ -172,6 +178,7 @@ fn start_local(
         orders: sender,
         view: seen,
         stills,
+        controls,
         command: encoder_plan.plan().printable(),
         def: def.clone().into(),
         group: parts.group.clone(),

@@ -95,6 +95,7 @@ pub(super) fn start(
         orders: sender,
         view: seen,
         stills: stills.clone(),
+        controls: None,
         command: String::new(),
     };
     let id = def.id;

@@ -7,8 +7,9 @@ use crate::auth::Deed;
 use crate::base::{Error, ErrorKind, Result};
 
 /// Methods that change something, each with the parameter that names what.
-const CHANGING: [(&str, Option<&str>); 23] = [
+const CHANGING: [(&str, Option<&str>); 24] = [
     ("authenticate", None),
+    ("set_camera_control", Some("device")),
     ("take_snapshot", Some("device")),
     ("start_recording", Some("device")),
     ("stop_recording", Some("device")),

@@ -100,6 +100,15 @@ impl<'a> Fields<'a> {
         self.given(name).map(|text| decode_string(name, text, hint)).transpose()
     }
 
+    /// Anything of at most `most` bytes, null included.
+    pub(super) fn json(&self, name: &str, most: usize, hint: &str) -> Result<serde_json::Value> {
+        let text = self.raw(name).ok_or_else(|| Error::param(name, "is required", hint))?;
+        if text.len() > most {
+            return Err(Error::param(name, format!("must have at most {most} bytes"), hint));
+        }
+        serde_json::from_str(text).map_err(|e| Error::param(name, "must be JSON", hint).caused_by(e))
+    }
+
     /// A string with a parser of its own, whose error names the parameter.
     pub(super) fn parsed<T: FromStr<Err = Error>>(&self, name: &str, hint: &str) -> Result<T> {
         self.string(name, hint)?.parse()

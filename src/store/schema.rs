@@ -163,6 +163,18 @@ CREATE TABLE devices (
     seen_us  INTEGER
 );
 ",
+    "
+-- what operators set on V4L2 cameras
+CREATE TABLE camera_controls (
+    camera INTEGER NOT NULL REFERENCES cameras (number) ON DELETE CASCADE,
+    -- the driver's number of it
+    id     INTEGER NOT NULL,
+    name   TEXT NOT NULL,
+    -- JSON
+    value  TEXT NOT NULL,
+    PRIMARY KEY (camera, id)
+) WITHOUT ROWID;
+",
 ];
 
 /// The version that this program works with.

@@ -12,7 +12,8 @@ use v4l::v4l_sys::{
     v4l2_buffer, v4l2_capability, v4l2_fmtdesc, v4l2_format, v4l2_frmivalenum, v4l2_frmsizeenum,
     v4l2_requestbuffers, v4l2_streamparm,
 };
-use v4l::v4l2::vidioc;
+
+use super::control::{Access, Payload, kernel};
 
 /// Of all V4L2 nodes (`Documentation/admin-guide/devices.txt` of Linux).
 const MAJOR: u64 = 81;
@@ -21,6 +22,11 @@ const MAJOR: u64 = 81;
 pub trait Driver: Send + Sync {
     /// Carries out `request` on its structure, which is as long as the number of the request says.
     fn ioctl(&self, request: u32, structure: &mut [u8]) -> io::Result<()>;
+
+    /// Reads or sets one control; its request holds an address, which no test can hand out.
+    fn control(&self, _access: Access, _id: u32, _payload: &mut Payload<'_>) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(nix::libc::ENOTTY))
+    }
 }
 
 /// A structure of `videodev2.h`.
@@ -41,11 +47,12 @@ pub unsafe trait Plain: Copy {
 macro_rules! plain {
     ($($structure:ty),+ $(,)?) => {
         $(
-            #[expect(unsafe_code, reason = "numbers, arrays and unions of numbers")]
-            unsafe impl Plain for $structure {}
+            #[expect(unsafe_code, reason = "numbers, addresses, arrays and unions of these")]
+            unsafe impl $crate::v4l2::driver::Plain for $structure {}
         )+
     };
 }
+pub(super) use plain;
 
 plain!(
     v4l2_capability,
@@ -66,12 +73,27 @@ pub struct Request<T> {
     structure: PhantomData<fn(T)>,
 }
 
+impl<T> Request<T> {
+    /// By its number of `videodev2.h`.
+    pub(super) const fn of(number: u32) -> Request<T> {
+        Request { number, structure: PhantomData }
+    }
+
+    /// For a request whose number is not known elsewhere; `bits` are those of `asm-generic/ioctl.h` that say
+    /// who reads and who writes.
+    pub(super) const fn numbered(bits: u32, number: u32) -> Request<T> {
+        let number = (bits << 30) | ((size_of::<T>() as u32) << 16) | ((b'V' as u32) << 8) | number;
+        Request { number, structure: PhantomData }
+    }
+}
+
 macro_rules! requests {
     ($($name:ident: $structure:ty = $number:ident),+ $(,)?) => {
-        $(pub(super) const $name: Request<$structure> =
-            Request { number: vidioc::$number as u32, structure: PhantomData };)+
+        $(pub(in crate::v4l2) const $name: $crate::v4l2::driver::Request<$structure> =
+            $crate::v4l2::driver::Request::of(v4l::v4l2::vidioc::$number as u32);)+
     };
 }
+pub(super) use requests;
 
 requests!(
     QUERYCAP: v4l2_capability = VIDIOC_QUERYCAP,
@@ -140,5 +162,9 @@ impl Driver for Device {
                 other => return other,
             }
         }
+    }
+
+    fn control(&self, access: Access, id: u32, payload: &mut Payload<'_>) -> io::Result<()> {
+        kernel::control(self, access, id, payload)
     }
 }

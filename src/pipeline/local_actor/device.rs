@@ -18,6 +18,7 @@ use crate::capture::{
 use crate::device::Node;
 use crate::encoder::EncodePlan;
 use crate::hotplug::{Plug, Plugs};
+use crate::pipeline::Controls;
 use crate::pipeline::local::Event;
 use crate::pipeline::run::until;
 use crate::pipeline::view::{CameraStatus, CameraView, Hardware, Validation};
@@ -44,6 +45,7 @@ pub(in crate::pipeline) struct PluggedIn {
     meter: CaptureMeter,
     /// What is tried when it gives no pictures.
     pub(super) recovery: Recovery,
+    controls: Controls,
 }
 
 type Answer = std::result::Result<(Arc<Survey>, Option<Arc<Place>>, Mode), String>;
@@ -85,12 +87,13 @@ pub(super) async fn news(device: &mut Option<PluggedIn>) -> News {
         () = until(ask_at) => News::Ask,
         () = bus.room() => News::Room,
         news = device.recovery.news() => News::Ladder(news),
+        () = device.controls.modes_may_differ() => News::Ask,
     }
 }
 
 impl PluggedIn {
     /// A device that was not looked for yet.
-    pub fn new(plugs: watch::Receiver<Plugs>, buses: UsbBuses) -> Self {
+    pub fn new(plugs: watch::Receiver<Plugs>, buses: UsbBuses, controls: Controls) -> Self {
         let meter = CaptureMeter::default();
         Self {
             plugs,
@@ -103,6 +106,7 @@ impl PluggedIn {
             unusable: None,
             meter,
             recovery: Recovery::default(),
+            controls,
         }
     }
 
@@ -118,9 +122,11 @@ impl PluggedIn {
             return Err(crate::base::Error::dependency("camera", "it is not plugged in"));
         };
         let plan = DevicePlan { node: plug.node.path.clone(), mode };
-        let source = DeviceSource::start(name, plan, self.meter.clone(), group, fanout, events)?;
+        let prepare = Box::new(self.controls.prepare());
+        let watch = self.controls.watch(plan.node.clone(), group);
+        let source = DeviceSource::start(name, plan, prepare, self.meter.clone(), group, fanout, events)?;
         self.recovery.opened(source.restream());
-        Ok(Box::new(source))
+        Ok(Box::new((source, watch)))
     }
 
     /// What came from it since it was first seen.
@@ -172,15 +178,18 @@ impl PluggedIn {
     fn ask(&mut self, id: CameraId, wish: Wish) {
         self.ask_at = None;
         let Some(Plug { node, .. }) = &self.plug else { return };
-        let (node, buses) = (node.clone(), self.bus.buses());
-        self.asking = Some(tokio::task::spawn_blocking(move || asked(id, &node, &wish, &buses)));
+        let (node, buses, prepare) = (node.clone(), self.bus.buses(), self.controls.prepare());
+        self.asking = Some(tokio::task::spawn_blocking(move || asked(id, &node, &wish, &buses, prepare)));
     }
 }
 
 /// Asks a device what it can and which of its modes serves. Blocks.
-fn asked(id: CameraId, node: &Node, wish: &Wish, buses: &UsbBuses) -> Answer {
+fn asked(id: CameraId, node: &Node, wish: &Wish, buses: &UsbBuses, prepare: impl FnOnce(&Device)) -> Answer {
     let survey = Device::open(&node.path)
-        .and_then(|device| survey(&device))
+        .and_then(|device| {
+            prepare(&device);
+            survey(&device)
+        })
         .map_err(|e| crate::capture::device_words(&e))?;
     if !survey.oddities.is_empty() {
         let odd: Vec<_> = survey.oddities.iter().map(ToString::to_string).collect();

@@ -128,7 +128,8 @@ fn readers_refuse_what_the_schemas_refuse() {
 
 /// Values that break a schema, each in another way.
 fn bad_values(schema: &Value) -> Vec<Value> {
-    let kind = schema["type"].as_str().unwrap();
+    // Anything fits a schema without a type.
+    let Some(kind) = schema["type"].as_str() else { return Vec::new() };
     let samples = [
         ("string", Value::from("x y")),
         ("integer", Value::from(7)),

@@ -47,6 +47,7 @@ impl Event {
     pub fn camera(&self) -> Option<CameraId> {
         match self {
             Event::Fact(Fact::Camera { id: camera, .. })
+            | Event::Fact(Fact::Control { camera, .. })
             | Event::Fact(Fact::RecordingStarted { camera, .. })
             | Event::Fact(Fact::RecordingStopped { camera, .. })
             | Event::Fact(Fact::RecordingError { camera, .. })

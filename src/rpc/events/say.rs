@@ -69,6 +69,9 @@ fn say(client: &Client, call: &Call, event: &Event, out: &mut Writer) {
         Event::Fact(Fact::Camera { id, row, .. }) => {
             send(out, "camera_status_update", &CameraRowJson::of_row(call, *id, row));
         }
+        Event::Fact(Fact::Control { camera, control }) => {
+            send(out, "camera_control_update", &json!({ "device": camera, "control": &**control }));
+        }
         Event::Fact(Fact::RecordingStarted { camera, name }) => {
             // Clients of the older names know another word for it (contract.md, "Notifications").
             let legacy = client.wants(&[Topic::RecordingStatusUpdate], Some(*camera));

@@ -11,6 +11,8 @@ pub enum Topic {
     CameraConnected,
     CameraDisconnected,
     CameraStatusChange,
+    /// Ours.
+    CameraControlChange,
     RecordingStart,
     RecordingStop,
     RecordingError,
@@ -26,10 +28,12 @@ pub enum Topic {
 
 use Topic::*;
 
-const NAMES: [(&str, Topic); 15] = [
+const NAMES: [(&str, Topic); 17] = [
     ("camera.connected", CameraConnected),
     ("camera.disconnected", CameraDisconnected),
     ("camera.status_change", CameraStatusChange),
+    ("camera.control_change", CameraControlChange),
+    ("camera_control_update", CameraControlChange),
     ("recording.start", RecordingStart),
     ("recording.stop", RecordingStop),
     ("recording.error", RecordingError),
@@ -76,6 +80,7 @@ pub(super) fn topics_of(event: &Event) -> &'static [Topic] {
             (_, "DISCONNECTED") => &[CameraDisconnected, CameraStatusChange, CameraStatusUpdate],
             _ => &[CameraStatusChange, CameraStatusUpdate],
         },
+        Event::Fact(Fact::Control { .. }) => &[CameraControlChange],
         Event::Fact(Fact::RecordingStarted { .. }) => &[RecordingStart, RecordingStatusUpdate],
         Event::Fact(Fact::RecordingStopped { .. }) => &[RecordingStop, RecordingStatusUpdate],
         Event::Fact(Fact::RecordingError { .. }) => &[RecordingError, RecordingStatusUpdate],

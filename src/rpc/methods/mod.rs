@@ -2,6 +2,7 @@
 
 mod audit;
 mod cameras;
+mod controls;
 mod devices;
 mod events;
 mod external;
@@ -39,6 +40,8 @@ pub(super) fn all() -> Vec<Method> {
         later("rename_device", Operator, devices::rename),
         later("pin_device", Operator, devices::pin),
         later("forget_device", Admin, devices::forget),
+        later("get_camera_controls", Viewer, controls::list),
+        later("set_camera_control", Operator, controls::set),
         later("take_snapshot", Operator, snapshots::take),
         later("list_snapshots", Viewer, snapshots::list),
         later("get_snapshot_info", Viewer, snapshots::info),
@@ -110,6 +113,8 @@ mod tests {
             // These are ours, as is the last of the viewer's.
             ("viewer", "list_devices"),
             ("operator", "rename_device pin_device"),
+            ("viewer", "get_camera_controls"),
+            ("operator", "set_camera_control"),
             (
                 "admin",
                 "forget_device protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key \

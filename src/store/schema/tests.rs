@@ -11,6 +11,7 @@ const EARLIER: [&str; VERSION as usize - 1] = [
     include_str!("version_4.sql"),
     include_str!("version_5.sql"),
     include_str!("version_6.sql"),
+    include_str!("version_7.sql"),
 ];
 
 fn write(data: &Path, dump: &str) {

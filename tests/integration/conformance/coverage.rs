@@ -25,12 +25,14 @@ const OF_FAULTS: [&str; 13] = [
 ];
 
 /// Results that only a machine with V4L2 gives; tests/v4l2 calls these methods in its guest.
-pub const OF_DEVICES: [&str; 5] = [
+pub const OF_DEVICES: [&str; 7] = [
     "list_devices.devices[].",
     "rename_device.",
     "pin_device.",
     "forget_device.",
     "get_stream_status.capture",
+    "get_camera_controls.",
+    "set_camera_control.",
 ];
 
 /// Cameras that come, go or change belong to a reload with another file.

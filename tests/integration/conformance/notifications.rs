@@ -16,7 +16,8 @@ pub struct Ears {
     heard: usize,
 }
 
-const TOPICS: [&str; 10] = [
+const TOPICS: [&str; 11] = [
+    "camera.control_change",
     "camera.connected",
     "camera.disconnected",
     "camera.status_change",

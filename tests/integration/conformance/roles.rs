@@ -48,7 +48,9 @@ const ADMIN: [&str; 8] = [
 ];
 
 /// Fieldcam's own.
-const OURS: [(&str, &str); 13] = [
+const OURS: [(&str, &str); 15] = [
+    ("get_camera_controls", "viewer"),
+    ("set_camera_control", "operator"),
     ("rpc.discover", "viewer"),
     ("list_devices", "viewer"),
     ("rename_device", "operator"),
