@@ -112,7 +112,7 @@ impl Controls {
                 kept.remove(&id);
             }
         }
-        tracing::info!(%camera, control = set.control.name, value = ?set.keep, "a control was set");
+        tracing::info!(%camera, control = set.control.name, kept = set.keep.is_some(), "a control was set");
         if set.control.changes_modes() {
             self.0.modes.notify_one();
         }

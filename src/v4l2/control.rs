@@ -175,3 +175,6 @@ words!(
         ModifyLayout = "modify_layout",
     }
 );
+
+#[cfg(test)]
+mod tests;
