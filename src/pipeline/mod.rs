@@ -13,6 +13,7 @@ mod local_actor;
 mod network;
 mod network_actor;
 mod run;
+mod rung;
 mod shown;
 mod still;
 mod view;
@@ -26,8 +27,8 @@ use tokio::sync::{mpsc, watch};
 pub use cameras::Cameras;
 use cameras::{Lineup, Member};
 pub use controls::{ControlList, ControlView, Controls};
-pub use ladder::{Counts, Rung, Tries};
 use local_actor::PluggedIn;
+pub use rung::{Counts, Rung, Tries};
 pub use view::{
     CameraStatus, CameraView, EncoderView, FfmpegState, Hardware, StreamPhase, StreamStarted, StreamStopped,
     StreamView, Validation,

@@ -1,6 +1,6 @@
 //! What the rest of the program may know of a camera: plain copies, taken without waiting.
 
-use super::ladder::{Counts, Rung};
+use super::rung::{Counts, Rung};
 use crate::base::{CameraId, Mono};
 use crate::capture::CaptureCounters;
 use crate::config::H264Encoder;

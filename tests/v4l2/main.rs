@@ -14,6 +14,7 @@ mod cameras;
 mod controls;
 mod daemon;
 mod devices;
+mod faults;
 mod files;
 mod guest;
 mod live;

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::pipeline::rung::Tries;
 
 fn at(ms: u64) -> Mono {
     Mono(1_000_000_000_000 + ms * 1_000_000)

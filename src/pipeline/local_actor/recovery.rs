@@ -9,9 +9,10 @@ use super::LocalActor;
 use crate::base::Mono;
 use crate::capture::{Ended, Restream, SourceEvent};
 use crate::helper::{self, Reach, Request};
-use crate::pipeline::ladder::{Can, Event, Fault, Ladder, Rung, Step};
+use crate::pipeline::ladder::{Can, Event, Fault, Ladder, Step};
 use crate::pipeline::local;
 use crate::pipeline::run::until;
+use crate::pipeline::rung::Rung;
 use crate::pipeline::view::RecoveryView;
 use crate::recording::GapCause;
 use crate::supervise::Group;
@@ -133,6 +134,9 @@ impl LocalActor {
         match event {
             SourceEvent::FirstFrame => {
                 self.children.problem = None;
+                if let Some(device) = &mut self.device {
+                    device.recovery.why = None;
+                }
                 self.climb(Event::Good).await;
                 self.take(local::Event::SourceUp(run)).await;
             }
@@ -160,7 +164,11 @@ impl LocalActor {
                     return self.climb(Event::Closed).await;
                 }
                 let why = how.words();
-                tracing::warn!(camera = %id, why, "the device was closed");
+                let known = self.device.as_ref().and_then(|device| device.recovery.why.as_deref());
+                // Each attempt of a rung would say the same.
+                if known != Some(why) {
+                    tracing::warn!(camera = %id, why, "the device was closed");
+                }
                 let fault = match &how {
                     Ended::Stopped | Ended::Failed(_) => Fault::Closed,
                     Ended::Unplugged(_) => Fault::Gone,
@@ -234,7 +242,6 @@ impl LocalActor {
                 }
             }
             Some(Step::Recovered(rung, after)) => {
-                recovery.why = None;
                 tracing::info!(camera = %id, rung = rung.word(), "gives pictures again after {after:?}");
             }
             None => {}
