@@ -6,8 +6,9 @@ use crate::base::Mono;
 
 /// Frames went in for this long and none came out: it hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// FFmpeg has to start and to log in to MediaMTX first.
-const START: Duration = Duration::from_secs(5);
+/// FFmpeg has to start and to log in to MediaMTX first. A busy small processor needed more than 5 s for that, and
+/// was ended and started again without end (seen in the emulated guest).
+const START: Duration = Duration::from_secs(10);
 /// Without frames for this long, the wait for their output starts anew.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -98,9 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn one_that_never_starts_is_caught_after_five() {
+    fn one_that_never_starts_is_caught_after_ten() {
         let caught = run(&mut StallWatch::default(), 0, 20_000, |_| Some(0)).unwrap();
-        assert!((5_000..5_100).contains(&caught), "{caught}");
+        assert!((10_000..10_100).contains(&caught), "{caught}");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! Pure: it is told what happened and when, and answers with the next step; [`Ladder::deadline`] says when it
 //! wants to be asked again. It climbs from what costs least to what costs most: the driver's stream off and on,
-//! the device closed and opened, the driver taken off and put on again, the USB device's power of attorney taken
-//! and given back, and at last a rest that grows, after which the ladder begins again. Each rung has a time in
-//! which a good picture has to come (property-tested: never a tight loop, never stuck).
+//! the device closed and opened, the driver taken off and put on again, the USB device's authorization taken and
+//! given back, and at last a rest that grows, after which the ladder begins again. Each rung has a time in which a
+//! good picture has to come (property-tested: never a tight loop, never stuck).
 
 use std::time::Duration;
 

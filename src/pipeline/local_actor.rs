@@ -1,6 +1,7 @@
 //! Runs [`super::local`] for one camera in the frame path: carries out its actions, feeds it events.
 
 mod device;
+mod file;
 mod on_bus;
 mod recovery;
 mod selection;
@@ -33,8 +34,6 @@ const COUNT_EVERY: Duration = Duration::from_millis(500);
 /// A stream that has just come up leaves the processors to its first readers for so long: to load an
 /// FFmpeg takes 40 to 100 ms of one.
 const SPARE_AFTER: Duration = Duration::from_millis(300);
-/// How often a file camera looks for its file.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) use device::PluggedIn;
 pub(super) use view::first_view;
@@ -118,7 +117,7 @@ impl LocalActor {
         let mut count = tokio::time::interval(COUNT_EVERY);
         count.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ffmpeg = self.parts.ffmpeg.clone();
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut look = tokio::time::interval(file::LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = false;
         self.look_for_file().await;
@@ -195,18 +194,6 @@ impl LocalActor {
                 News::Tick => self.take(Event::Tick).await,
             }
         }
-    }
-
-    /// Whether the file came or went since it was last looked for.
-    async fn look_for_file(&mut self) -> bool {
-        let Some(file) = &self.file else { return false };
-        let absent = !tokio::fs::metadata(file).await.is_ok_and(|meta| meta.is_file());
-        let is_news = absent != self.children.absent;
-        self.children.absent = absent;
-        if is_news {
-            tracing::info!(camera = %self.def.id, "its file is {}", if absent { "not there" } else { "there" });
-        }
-        is_news
     }
 
     async fn source_said(&mut self, event: SourceEvent) {
