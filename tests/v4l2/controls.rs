@@ -170,6 +170,10 @@ fn what_is_set_is_told_to_all_and_is_set_again_when_the_camera_comes_back() {
     assert_eq!((gone.code, &gone.data["state"]), (-32020, &json!("DISCONNECTED")));
     vivid("bind");
     connected(&mut client, 2);
+    // It is in the list from the moment it is plugged in, and set a moment later: all of it, or nothing yet.
+    wait_within(PATIENCE, "the camera is set as it was", || {
+        (control(&mut client, "camera0", "brightness")["value"] == 255).then_some(())
+    });
     let list = controls(&mut client, "camera0");
     let is = |name: &str| list["controls"].as_array().unwrap().iter().find(|c| c["name"] == name).unwrap();
     for (name, value) in &expected {

@@ -13,11 +13,15 @@ use crate::v4l2::{Control, Device, Flag, Listing, Refused, apply_order, check, s
 const LIMIT: Duration = Duration::from_secs(2);
 
 impl Controls {
-    /// What sets a device as operators want it, before it delivers. Called on a thread that may block.
+    /// What sets a device as operators want it, before it delivers. Called on a thread that may block. Whoever
+    /// asks for the controls meanwhile sees them as they are afterwards.
     pub fn prepare(&self) -> impl FnOnce(&Device) + Send + 'static {
         let (this, runtime) = (self.clone(), tokio::runtime::Handle::current());
         move |device| {
             let camera = this.0.camera;
+            // One that hangs in another call has no pictures to be late with.
+            let turn = this.0.turn.clone();
+            let _turn = runtime.block_on(async { tokio::time::timeout(LIMIT, turn.lock_owned()).await });
             let kept = async { tokio::time::timeout(LIMIT, this.0.store.kept_controls(camera)).await };
             match runtime.block_on(kept) {
                 Ok(Ok(kept)) => this.apply(device, kept),
