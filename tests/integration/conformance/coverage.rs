@@ -25,12 +25,15 @@ const OF_FAULTS: [&str; 13] = [
 ];
 
 /// Results that only a machine with V4L2 gives; tests/v4l2 calls these methods in its guest.
-pub const OF_DEVICES: [&str; 7] = [
+pub const OF_DEVICES: [&str; 10] = [
     "list_devices.devices[].",
     "rename_device.",
     "pin_device.",
     "forget_device.",
     "get_stream_status.capture",
+    "get_camera_list.cameras[].recovering",
+    "get_camera_status.recovering",
+    "get_camera_status.recovery",
     "get_camera_controls.",
     "set_camera_control.",
 ];
