@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Reloader, hurts};
 use crate::base::{CameraId, Error, Result};
-use crate::camera::{roster, wanted};
+use crate::camera::{CameraDef, roster, wanted};
 use crate::config::Settings;
 use crate::store::ExternalRow;
 
@@ -106,12 +106,15 @@ impl Reloader {
     }
 
     /// Makes every device that was ever plugged in a camera, as far as the settings in force want it. Those that
-    /// are one already are left alone.
+    /// are one already are left alone, but for a name that is new.
     pub async fn take_devices(&self) -> Result<()> {
         let inner = &*self.0;
         let running = inner.running.lock().await;
         let roster = roster(&running, &inner.store, self.stands_in()).await?;
-        inner.cameras.apply(roster, &[], &[]).await
+        let before = inner.cameras.defs();
+        let is_renamed = |now: &&CameraDef| before.iter().any(|was| was.id == now.id && was.name != now.name);
+        let renamed: Vec<_> = roster.cameras.iter().filter(is_renamed).map(|def| def.id).collect();
+        inner.cameras.apply(roster, &[], &renamed).await
     }
 
     /// Whether the settings in force give this camera a name.

@@ -12,10 +12,10 @@ const CONFIG: &str =
     "[cameras]\nresolution = \"320x180\"\nfps = 5\n[auth]\nrate_limit_per_minute = 1000000\n";
 
 /// What the kernel calls camera0: which of two that come together is the first, nobody knows.
-fn name(daemon: &Daemon<'_>) -> String {
-    let log = daemon.log();
-    let line = log.lines().find(|l| l.contains("plugged in camera=camera0 ")).expect("it was plugged in");
-    line.split("model=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned()
+fn name(client: &mut Client) -> String {
+    let known = client.ok("list_devices", json!({}));
+    let camera = known["devices"].as_array().unwrap().iter().find(|d| d["device"] == "camera0");
+    camera.and_then(|d| d["model"].as_str()).unwrap_or_else(|| panic!("{known}")).to_owned()
 }
 
 /// Its node, which the kernel may number anew.
@@ -108,7 +108,7 @@ fn a_camera_whose_driver_fails_is_started_anew_and_its_recording_goes_on() {
     let daemon = guest.fieldcam(CONFIG);
     let mut client = daemon.login("operator");
     let name = record(&mut client);
-    let camera = self::name(&daemon);
+    let camera = self::name(&mut client);
     let faults: [&[&str]; 4] = [
         // A stream that broke, and a buffer that is refused: the stream is started anew.
         &["inject_fatal_streaming_error"],
@@ -139,7 +139,7 @@ fn a_camera_that_only_its_driver_can_bring_back_is_brought_back_by_the_helper() 
     let daemon = guest.fieldcam(CONFIG);
     let mut client = daemon.login("operator");
     let name = record(&mut client);
-    let camera = self::name(&daemon);
+    let camera = self::name(&mut client);
     // Somebody else has the device open: vivid gives it up for good, whoever closes it.
     let node = node(&guest, &camera);
     let holder = guest.service("holder", &format!("sleep infinity <{node}"));
