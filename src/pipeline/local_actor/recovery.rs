@@ -75,7 +75,6 @@ impl Recovery {
 
     /// The rungs below this one that were passed over, with the reason, each once.
     fn passed_over(&mut self, rung: Rung, can: Can) -> Vec<(Rung, &'static str)> {
-        let help = helper::is_there(Path::new(helper::SOCKET));
         let reach = &self.reach;
         let all = [
             (Rung::Rebind, can.rebind, reach.rebind.is_some()),
@@ -85,11 +84,10 @@ impl Recovery {
         for (skipped, can, has_place) in all {
             if skipped < rung && !can && !self.told.contains(&skipped) {
                 self.told.push(skipped);
-                let why = match (has_place, help) {
-                    (false, _) if skipped == Rung::Reauthorize => "it is no USB device",
-                    (false, _) => "it is on no bus whose drivers can be bound anew",
-                    (true, false) => "there is no helper (fieldcam-helper.socket)",
-                    (true, true) => "no driver cures what is wrong",
+                let why = match has_place {
+                    false if skipped == Rung::Reauthorize => "it is no USB device",
+                    false => "it is on no bus whose drivers can be bound anew",
+                    true => "there is no helper (fieldcam-helper.socket)",
                 };
                 passed.push((skipped, why));
             }
