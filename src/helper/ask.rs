@@ -1,11 +1,9 @@
 //! The daemon's way to the helper.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
 
 use super::request::Request;
 
@@ -22,22 +20,28 @@ pub fn is_there(socket: &Path) -> bool {
 /// Asks the helper for something and waits for its answer, at most `limit`. `Err` says why it was not done, for
 /// the log.
 pub async fn ask(socket: &Path, request: &Request, limit: Duration) -> Result<(), String> {
-    let asked = tokio::time::timeout(limit, say(socket, request)).await;
-    let answer = match asked {
+    let (socket, line) = (socket.to_owned(), request.to_string());
+    let asking = tokio::task::spawn_blocking(move || say(&socket, &line, limit));
+    let asked =
+        tokio::time::timeout(limit, async { asking.await.unwrap_or_else(|e| Err(io::Error::other(e))) });
+    let answer = match asked.await {
         Err(_) => return Err(format!("the helper did not answer within {limit:?}")),
         Ok(Err(e)) => return Err(format!("the helper cannot be asked: {e}")),
         Ok(Ok(answer)) => answer,
     };
-    match answer.trim_end() {
+    match answer.as_str() {
         "ok" => Ok(()),
         other => Err(crate::device::plain(other.strip_prefix("no: ").unwrap_or("it said nothing"), 128)),
     }
 }
 
-async fn say(socket: &Path, request: &Request) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket).await?;
-    stream.write_all(format!("{request}\n").as_bytes()).await?;
+/// Says a line to the helper and answers with its own; each step takes at most `limit`. Blocks.
+pub(super) fn say(socket: &Path, line: &str, limit: Duration) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
+    stream.write_all(format!("{line}\n").as_bytes())?;
     let mut answer = Vec::new();
-    stream.take(ANSWER).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    stream.take(ANSWER).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).trim_end().to_owned())
 }

@@ -10,12 +10,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::User;
 
+use super::ask::say;
 use super::request::{LONGEST, Request};
 use super::sysfs::Sysfs;
 use crate::base::{Error, Result};
 
 /// A request that is not whole by then is none.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A driver that is bound anew may take its time.
+const ANSWERED: Duration = Duration::from_secs(60);
 /// Nobody asked for so long: systemd starts it again when somebody does.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -39,14 +42,7 @@ pub struct HelperArgs {
 pub fn run(args: &HelperArgs) -> Result<Option<String>> {
     let Some(request) = &args.ask else { return serve(args).map(|()| None) };
     let socket = args.socket.as_deref().unwrap_or(Path::new(super::SOCKET));
-    let ask = || -> io::Result<String> {
-        let mut stream = UnixStream::connect(socket)?;
-        stream.write_all(format!("{request}\n").as_bytes())?;
-        let mut answer = String::new();
-        stream.take(256).read_to_string(&mut answer)?;
-        Ok(answer.trim_end().to_owned())
-    };
-    match ask() {
+    match say(socket, request, ANSWERED) {
         Ok(answer) if answer == "ok" => Ok(Some(answer)),
         Ok(answer) => Err(Error::dependency("helper", answer)),
         Err(e) => Err(Error::dependency("helper", "it cannot be asked").caused_by(e)),

@@ -54,6 +54,16 @@ pub struct KnownCamera {
     pub seen_us: Option<i64>,
 }
 
+/// Whether a camera may be called so: 1 to 64 characters on one line, without space around. Else `InvalidParams`.
+pub fn check_name(name: &str) -> Result<()> {
+    let fits = (1..=NAME).contains(&name.chars().count()) && name.trim() == name;
+    if fits && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let rule = "must have 1 to 64 characters on one line, without space around";
+    Err(Error::param("name", rule, "a name for people such as Gate; left out, it is called by its model"))
+}
+
 /// Handle of the room. Clones are the same one.
 #[derive(Clone)]
 pub struct Hotplug {
@@ -90,17 +100,11 @@ impl Hotplug {
         rows.iter().map(|row| known(row, plugs.present.contains_key(&row.camera))).collect()
     }
 
-    /// Gives a camera a name, or none; 1 to 64 characters.
+    /// Gives a camera a name, or none; as [`check_name`] wants it.
     ///
     /// Fails with `InvalidParams` for another, and with `NotFound` for a camera that was never plugged in.
     pub async fn rename(&self, id: CameraId, name: Option<String>) -> Result<()> {
-        if let Some(name) = &name {
-            let fits = (1..=NAME).contains(&name.chars().count()) && name.trim() == name;
-            if !fits || name.chars().any(char::is_control) {
-                let rule = "must be 1 to 64 characters without line breaks or space around";
-                return Err(Error::param("name", rule, "give it a shorter name"));
-            }
-        }
+        name.as_deref().map_or(Ok(()), check_name)?;
         self.order(id, Change::Name(name)).await
     }
 

@@ -14,7 +14,7 @@ mod plugs;
 mod table;
 mod task;
 
-pub use handle::{Hotplug, KnownCamera, Options, start};
+pub use handle::{Hotplug, KnownCamera, Options, check_name, start};
 pub use look::Judge;
 pub use plugs::{Left, Plug, Plugs};
 

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::shared::{Device, line};
+use super::shared::Device;
 use crate::base::clock::iso8601;
 use crate::base::{CameraId, Error, Result};
-use crate::hotplug::KnownCamera;
+use crate::hotplug::{self, KnownCamera};
 use crate::rpc::params::{Fields, Nothing, Params};
 use crate::rpc::session::Call;
 
@@ -62,8 +62,8 @@ pub(super) struct Rename {
 impl Params for Rename {
     fn read(fields: &Fields<'_>) -> Result<Self> {
         let hint = "a name for people such as Gate; left out, it is called by its model";
-        let name =
-            fields.optional_string("name", hint)?.map(|name| line("name", name, 64, hint)).transpose()?;
+        let name = fields.optional_string("name", hint)?;
+        name.as_deref().map_or(Ok(()), hotplug::check_name)?;
         Ok(Self { device: fields.device()?, name })
     }
 }
