@@ -1,5 +1,6 @@
 //! Cameras that are plugged into the box, from the kernel's word to the lists of clients.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Begins to look, and waits for what is plugged in already: it decides whether synthetic cameras stand in.
 pub(super) async fn look(store: Store, clock: Clock, group: &Group) -> Hotplug {
     let devices = device::of_this_machine();
-    let options = hotplug::Options { devices, judge: Arc::new(v4l2::is_camera), store, clock };
+    let is_camera = |node: &Path| v4l2::role_at(node).map(|role| role == v4l2::Role::Camera);
+    let options = hotplug::Options { devices, judge: Arc::new(is_camera), store, clock };
     let hotplug = hotplug::start(options, group);
     let mut plugs = hotplug.plugs();
     if tokio::time::timeout(FIRST_LOOK, plugs.wait_for(|plugs| plugs.complete)).await.is_err() {

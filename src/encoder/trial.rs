@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::base::Result;
 use crate::config::H264Encoder;
 use crate::supervise::{Child, ChildSpec, Group, Program, Spawner, Stdio};
+use crate::v4l2::{Role, role_at};
 
 use super::select::{Trial, Trials};
 
@@ -65,6 +66,11 @@ fn without_hardware(dev: &Path) -> Trials {
 
 async fn run(mut ffmpeg: Program, spawner: Spawner, results: watch::Sender<Arc<Trials>>) {
     let mut known = Trials::clone(&results.borrow());
+    if !known.0.contains_key(&H264Encoder::V4l2M2m) && !has_codec(Path::new("/dev")).await {
+        // FFmpeg would open every camera to look for one.
+        known.0.insert(H264Encoder::V4l2M2m, Err("no V4L2 device is a codec".into()));
+        results.send_replace(Arc::new(known.clone()));
+    }
     let open = |known: &Trials| {
         H264Encoder::BEST_FIRST
             .into_iter()
@@ -86,6 +92,17 @@ async fn run(mut ffmpeg: Program, spawner: Spawner, results: watch::Sender<Arc<T
         known.0.insert(encoder, trial);
         results.send_replace(Arc::new(known.clone()));
     }
+}
+
+/// Whether one of the nodes takes pictures and gives them back changed, as its driver says.
+async fn has_codec(dev: &'static Path) -> bool {
+    let look = move || {
+        let nodes = std::fs::read_dir(dev).into_iter().flatten().flatten();
+        let mut videos = nodes.filter(|node| node.file_name().to_string_lossy().starts_with("video"));
+        videos.any(|node| role_at(&node.path()).is_ok_and(|role| role == Role::Codec))
+    };
+    // A driver may take its time.
+    tokio::task::spawn_blocking(look).await.unwrap_or(false)
 }
 
 async fn try_one(encoder: H264Encoder, ffmpeg: &Path, spawner: &Spawner) -> Trial {

@@ -22,5 +22,5 @@ pub use format::{Format, FourCc, Rate, Size};
 pub use input::{detected, signal};
 pub use mode::{Carried, Mode, Refusal, Wish, choose};
 pub use stream::{Filled, Lease, Stream};
-pub use survey::{Role, Survey, is_camera, survey};
+pub use survey::{Role, Survey, role_at, survey};
 pub use wakeup::Wakeup;

@@ -125,12 +125,12 @@ pub fn survey(driver: &(impl Driver + ?Sized)) -> io::Result<Survey> {
     })
 }
 
-/// Whether a node is a camera. Blocks for as long as its driver likes.
-pub fn is_camera(node: &Path) -> io::Result<bool> {
+/// What a node is for. Blocks for as long as its driver likes.
+pub fn role_at(node: &Path) -> io::Result<Role> {
     let device = Device::open(node)?;
     let mut said = v4l2_capability::zeroed();
     call(&device, QUERYCAP, &mut said)?;
-    Ok(role_of(&said) == Role::Camera)
+    Ok(role_of(&said))
 }
 
 /// Those of this node; without them those of all nodes of the device.
