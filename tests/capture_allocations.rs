@@ -63,13 +63,21 @@ fn frames_cost_no_allocation_once_the_pool_is_warm() {
                 .push(chunk, Mono(sequence * 33_000_000), |part| {
                     let captured = part.arrived;
                     let (data, format) = (part.data, FrameFormat::Mjpeg);
-                    fanout.publish(Frame { data, format, captured, sequence, width: 1280, height: 720 });
+                    fanout.publish(Frame {
+                        data,
+                        format,
+                        key: None,
+                        captured,
+                        sequence,
+                        width: 1280,
+                        height: 720,
+                    });
                     sequence += 1;
                 })
                 .unwrap();
         }
         let frame = encoder.try_next().unwrap();
-        assert!(stream.frame_head(frame.captured, frame.data.len(), &mut head));
+        assert!(stream.frame_head(frame.captured, frame.data.len(), true, &mut head));
         if frame.sequence.is_multiple_of(5) {
             slow.try_next();
         }

@@ -1,7 +1,9 @@
 //! Settings → cameras with numbers.
 
 use crate::base::{CameraId, Result};
-use crate::config::{CameraSection, Settings, SourceSpec, Synthetic, TestPattern, VideoEncoder};
+use crate::config::{
+    CameraFormat, CameraSection, Settings, SourceSpec, Synthetic, TestPattern, VideoEncoder,
+};
 use crate::log;
 use crate::store::{DeviceRow, ExternalRow, Store};
 
@@ -29,6 +31,8 @@ pub struct CameraDef {
     pub fps: u32,
     /// What encodes its pictures.
     pub encoder: VideoEncoder,
+    /// What it is to deliver, of a plugged-in camera.
+    pub format: CameraFormat,
     /// Its encoder runs without anybody asking.
     pub keep_warm: bool,
     /// Its sound is kept.
@@ -112,6 +116,7 @@ impl Wanted {
             fps: section.fps,
             encoder: section.encoder,
             keep_warm: section.keep_warm,
+            format: section.format,
             audio: section.audio,
             strip_audio,
             guarded: self.added,
@@ -204,6 +209,7 @@ fn usual(settings: &Settings, source: SourceSpec, name: Option<String>) -> Camer
         fps: settings.cameras.fps,
         encoder: settings.cameras.encoder,
         keep_warm: settings.cameras.keep_warm,
+        format: CameraFormat::Auto,
         audio: false,
     }
 }

@@ -10,23 +10,21 @@ use tokio::sync::mpsc;
 
 use crate::base::{Mono, Result};
 use crate::supervise::Group;
-use crate::v4l2::{Device, Filled, FourCc, Mode, Stream, Wakeup};
+use crate::v4l2::{Device, Mode, Stream, Wakeup};
 
 use super::device_end::{Ended, device_words};
 use super::fanout::Fanout;
-use super::frame::{Frame, FrameBytes, FrameFormat, FramePool};
+use super::frame::FrameFormat;
+use super::keying::Keying;
+use super::sorter::{Fault, Sorter};
 use super::test_source::SourceEvent;
 
 /// What the buffers of one camera may take together; at least four there are in any case.
 const MEMORY: u64 = 48 << 20;
-/// Buffers of pictures whose rows have to be packed.
-const PACKED: usize = 8;
 /// A device that gives nothing for this long is silent: ten pictures, within these bounds. A camera in the dark
 /// gives fewer pictures than its mode says, none less than some five a second.
 const SILENCE: Duration = Duration::from_secs(2);
 const SILENCE_LEAST: Duration = Duration::from_secs(1);
-/// A picture that was captured this long ago is not shown as what the camera sees now.
-const LATE: Duration = Duration::from_secs(1);
 /// Buffers that the driver has at least, before the slowest consumer loses its oldest picture.
 const WITH_DRIVER: usize = 2;
 
@@ -213,6 +211,7 @@ impl Reader {
         let counts = &self.meter.0;
         let silence = silence(stream.mode());
         let mut last = Mono::now();
+        let mut keying = (sorter.format() == FrameFormat::H264).then(|| Keying::new(last));
         let mut flowing = false;
         let mut told_silent = false;
         while !self.is_over() && !self.again.load(Ordering::SeqCst) {
@@ -232,11 +231,20 @@ impl Reader {
                 Ok(frame) => {
                     counts.good.fetch_add(1, Ordering::Relaxed);
                     (last, told_silent) = (Mono::now(), false);
+                    let is_key = frame.key.is_some();
                     self.fanout.publish(frame);
+                    if let Some(keying) = &mut keying
+                        && keying.asks(last, is_key, self.fanout.take_key_wanted())
+                        && let Err(e) = stream.force_key()
+                    {
+                        tracing::debug!("the camera makes its keyframes when it likes: {e}");
+                        keying.cannot();
+                    }
                     if !std::mem::replace(&mut flowing, true) {
                         self.tell(SourceEvent::FirstFrame);
                     }
                 }
+                Err(Fault::NoPicture) => {}
                 Err(Fault::Corrupt) => drop(counts.corrupt.fetch_add(1, Ordering::Relaxed)),
                 Err(Fault::Late) => drop(counts.late.fetch_add(1, Ordering::Relaxed)),
             }
@@ -255,134 +263,3 @@ fn silence(mode: Mode) -> Duration {
     let rate = mode.rate.map_or(0, |rate| rate.rounded());
     Duration::from_secs(10).checked_div(rate).map_or(SILENCE, |ten| ten.clamp(SILENCE_LEAST, SILENCE))
 }
-
-/// Why a frame is not forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Corrupt,
-    Late,
-}
-
-/// Tells good frames from bad ones, and counts what never came.
-struct Sorter {
-    mode: Mode,
-    format: FrameFormat,
-    /// Bytes of a row in the driver's buffer, when that is more than in the picture.
-    padded: Option<usize>,
-    pool: FramePool,
-    /// The driver's number of the frame before, and ours.
-    before: Option<(u32, u64)>,
-    captured: Mono,
-}
-
-impl Sorter {
-    /// `None` = the mode's format is none that we take.
-    fn new(mode: Mode, row: u32) -> Option<Self> {
-        let format = if mode.fourcc.is_jpeg() {
-            FrameFormat::Mjpeg
-        } else {
-            mode.fourcc.raw_bits()?;
-            FrameFormat::Raw(mode.fourcc)
-        };
-        let packed = mode.fourcc.row(mode.width);
-        let padded = packed.filter(|packed| row > *packed).and(usize::try_from(row).ok());
-        Some(Self {
-            mode,
-            format,
-            padded,
-            pool: FramePool::new(PACKED),
-            before: None,
-            captured: Mono::default(),
-        })
-    }
-
-    /// The frame, or why it is none; and how many were lost before it.
-    fn sort(&mut self, filled: Filled) -> (std::result::Result<Frame, Fault>, u64) {
-        // Wraps after four thousand million frames; going back is a driver that began anew.
-        let (sequence, lost) = match self.before {
-            None => (0, 0),
-            Some((before, ours)) => match filled.sequence.wrapping_sub(before) {
-                step @ 1..=0x7fff_ffff => (ours + u64::from(step), u64::from(step) - 1),
-                _ => (ours + 1, 0),
-            },
-        };
-        self.before = Some((filled.sequence, sequence));
-        if filled.damaged {
-            return (Err(Fault::Corrupt), lost);
-        }
-        if filled.captured <= self.captured || Mono::now().since(filled.captured) > LATE {
-            return (Err(Fault::Late), lost);
-        }
-        self.captured = filled.captured;
-        let Mode { width, height, .. } = self.mode;
-        let captured = filled.captured;
-        let data = self.picture(filled);
-        (data.map(|data| Frame { data, format: self.format, captured, sequence, width, height }), lost)
-    }
-
-    fn picture(&mut self, filled: Filled) -> std::result::Result<FrameBytes, Fault> {
-        let FrameFormat::Raw(fourcc) = self.format else {
-            let end = jpeg_end(&filled.bytes).ok_or(Fault::Corrupt)?;
-            return Ok(filled.bytes.cut(end).into());
-        };
-        let Mode { width, height, .. } = self.mode;
-        match self.padded {
-            None => {
-                let whole = picture_size(fourcc, width, height);
-                if filled.bytes.len() >= whole {
-                    Ok(filled.bytes.cut(whole).into())
-                } else {
-                    Err(Fault::Corrupt)
-                }
-            }
-            Some(row) => self.packed(&filled.bytes, fourcc, row),
-        }
-    }
-
-    /// The picture without what pads its rows.
-    fn packed(&mut self, bytes: &[u8], fourcc: FourCc, row: usize) -> std::result::Result<FrameBytes, Fault> {
-        let mut buffer =
-            self.pool.take(picture_size(fourcc, self.mode.width, self.mode.height)).ok_or(Fault::Late)?;
-        let mut rest = bytes;
-        for (rows, packed) in planes(fourcc, self.mode.width, self.mode.height) {
-            // The rows of a chroma plane are padded in proportion.
-            let padded = row * packed / fourcc.row(self.mode.width).map_or(1, |r| r.max(1) as usize);
-            for _ in 0..rows {
-                let (Some(line), Some(next)) = (rest.get(..packed), rest.get(padded.max(packed)..)) else {
-                    self.pool.give_back(buffer);
-                    return Err(Fault::Corrupt);
-                };
-                buffer.bytes_mut().extend_from_slice(line);
-                rest = next;
-            }
-        }
-        Ok(self.pool.seal(buffer))
-    }
-}
-
-/// Rows and bytes of a row of each plane, without padding (`Documentation/userspace-api/media/v4l` of Linux).
-fn planes(fourcc: FourCc, width: u32, height: u32) -> Vec<(usize, usize)> {
-    let (width, height) = (width as usize, height as usize);
-    match fourcc {
-        FourCc::YUYV | FourCc::UYVY => vec![(height, width * 2)],
-        FourCc::NV12 => vec![(height, width), (height / 2, width)],
-        FourCc::YU12 => vec![(height, width), (height / 2, width / 2), (height / 2, width / 2)],
-        _ => vec![(height, width)],
-    }
-}
-
-fn picture_size(fourcc: FourCc, width: u32, height: u32) -> usize {
-    planes(fourcc, width, height).iter().map(|(rows, row)| rows * row).sum()
-}
-
-/// Where a JPEG ends, from SOI to EOI, before what cameras fill it up with; `None` = it is no whole one.
-fn jpeg_end(bytes: &[u8]) -> Option<usize> {
-    /// A packet or a page.
-    const FILLING: usize = 4096;
-    let from = bytes.len().saturating_sub(FILLING);
-    let last = bytes[from..].windows(2).rposition(|w| w == [0xff, 0xd9])?;
-    bytes.starts_with(&[0xff, 0xd8, 0xff]).then_some(from + last + 2)
-}
-
-#[cfg(test)]
-mod tests;

@@ -18,7 +18,10 @@ pub struct Fanout {
 
 #[derive(Default)]
 struct Shared {
-    latest: Option<Frame>,
+    /// The newest frame that can be shown by itself, and its number.
+    latest: Option<(u64, Frame)>,
+    /// Somebody waits for a frame that can be shown by itself.
+    key_wanted: bool,
     consumers: Vec<Arc<Queue>>,
     frames: u64,
     bytes: u64,
@@ -96,13 +99,16 @@ impl Fanout {
         for queue in &shared.consumers {
             queue.push(frame.clone());
         }
-        shared.latest = Some(frame);
+        if !frame.is_whole() {
+            return;
+        }
+        shared.latest = Some((shared.frames, frame));
         drop(shared);
         self.published.notify_waiters();
     }
 
     /// Adds a consumer that holds up to `depth` frames (at least one). It starts with the newest
-    /// frame there is: an encoder need not wait for the next one.
+    /// frame there is that can be shown by itself: an encoder need not wait for the next one.
     pub fn subscribe(&self, name: impl Into<String>, depth: usize) -> Consumer {
         let depth = depth.max(1);
         let waiting = Waiting { frames: VecDeque::with_capacity(depth), ..Waiting::default() };
@@ -113,7 +119,7 @@ impl Fanout {
             arrived: Notify::new(),
         });
         let mut shared = lock(&self.shared);
-        if let Some(frame) = &shared.latest {
+        if let Some((_, frame)) = &shared.latest {
             queue.push(frame.clone());
         }
         shared.consumers.push(queue.clone());
@@ -135,19 +141,28 @@ impl Fanout {
         sheds
     }
 
-    /// The newest frame; its `captured` says how old it is.
+    /// The newest frame that can be shown by itself; its `captured` says how old it is.
     pub fn latest(&self) -> Option<Frame> {
+        self.newest().map(|(_, frame)| frame)
+    }
+
+    /// The newest frame that can be shown by itself, and its number: how many frames there were up to it,
+    /// over all starts of the source.
+    pub fn newest(&self) -> Option<(u64, Frame)> {
         lock(&self.shared).latest.clone()
     }
 
-    /// The newest frame and its number: how many frames there were up to it, over all starts of the
-    /// source.
-    pub fn newest(&self) -> Option<(u64, Frame)> {
-        let shared = lock(&self.shared);
-        Some((shared.frames, shared.latest.clone()?))
+    /// Asks the source for a frame that can be shown by itself, if it can make one when it is asked.
+    pub fn want_key(&self) {
+        lock(&self.shared).key_wanted = true;
     }
 
-    /// The newest frame once it is another than `number`; cancel-safe. Numbers only rise, so that is a
+    /// Whether one was asked for since the last time.
+    pub fn take_key_wanted(&self) -> bool {
+        std::mem::take(&mut lock(&self.shared).key_wanted)
+    }
+
+    /// The newest such frame once it is another than `number`; cancel-safe. Numbers only rise, so that is a
     /// newer one, or `number` comes from an earlier run of the program. Whoever waits here has no
     /// queue and is no consumer.
     pub async fn newer_than(&self, number: u64) -> (u64, Frame) {
@@ -216,6 +231,11 @@ impl Consumer {
         self.queue.pop()
     }
 
+    /// As [`Fanout::want_key`].
+    pub fn want_key(&self) {
+        lock(&self.shared).key_wanted = true;
+    }
+
     /// A view of its counters that outlives its loan to a task.
     pub fn meter(&self) -> ConsumerMeter {
         ConsumerMeter(self.queue.clone())
@@ -243,6 +263,7 @@ mod tests {
         Frame {
             data: vec![0; 10].into(),
             format: FrameFormat::Mjpeg,
+            key: None,
             captured: Mono(sequence),
             sequence,
             width: 1,
@@ -279,6 +300,25 @@ mod tests {
         fanout.forget_latest();
         assert!(fanout.latest().is_none());
         assert_eq!(rest(&mut fanout.subscribe("later", 5)), [0; 0]);
+    }
+
+    #[test]
+    fn only_what_can_be_shown_by_itself_is_the_newest() {
+        let fanout = Fanout::new();
+        let part = |n| Frame { format: FrameFormat::H264, ..frame(n) };
+        let key = Some(crate::capture::Key { sets: Vec::new().into(), has_own: true });
+        fanout.publish(part(0));
+        assert!(fanout.newest().is_none());
+        fanout.publish(Frame { key, ..part(1) });
+        fanout.publish(part(2));
+        let (number, newest) = fanout.newest().unwrap();
+        assert_eq!((number, newest.sequence), (2, 1));
+        let mut late = fanout.subscribe("late", 5);
+        fanout.publish(part(3));
+        assert_eq!(rest(&mut late), [1, 3]);
+        assert!(!fanout.take_key_wanted());
+        late.want_key();
+        assert!(fanout.take_key_wanted() && !fanout.take_key_wanted());
     }
 
     #[test]

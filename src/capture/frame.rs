@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::h264::Key;
 use crate::base::Mono;
 use crate::v4l2::{FourCc, Lease};
 
@@ -13,8 +14,21 @@ use crate::v4l2::{FourCc, Lease};
 pub enum FrameFormat {
     /// One JPEG picture, from SOI to EOI.
     Mjpeg,
+    /// One access unit of H.264, with start codes (ITU-T H.264, Annex B).
+    H264,
     /// Pixels of one of the formats that have [`FourCc::raw_bits`], rows without padding.
     Raw(FourCc),
+}
+
+impl FrameFormat {
+    /// Of what a device delivers; `None` = it cannot be taken.
+    pub fn of(fourcc: FourCc) -> Option<Self> {
+        match fourcc {
+            FourCc::H264 => Some(Self::H264),
+            f if f.is_jpeg() => Some(Self::Mjpeg),
+            f => f.raw_bits().map(|_| Self::Raw(f)),
+        }
+    }
 }
 
 /// One whole frame. Cloning copies no picture.
@@ -24,6 +38,8 @@ pub struct Frame {
     pub data: FrameBytes,
     /// What `data` is.
     pub format: FrameFormat,
+    /// Of H.264: what a picture is decoded with that can be shown by itself; `None` = it needs those before it.
+    pub key: Option<Key>,
     /// When it was captured, as near as the source can tell.
     pub captured: Mono,
     /// Counts the frames of this start of the source, from 0; a gap is frames that were lost before they got here.
@@ -32,6 +48,13 @@ pub struct Frame {
     pub width: u32,
     /// Picture height in pixels.
     pub height: u32,
+}
+
+impl Frame {
+    /// Whether it can be shown without those before it.
+    pub fn is_whole(&self) -> bool {
+        self.format != FrameFormat::H264 || self.key.is_some()
+    }
 }
 
 /// The shared bytes of a frame; its buffer goes back to the pool, or to the driver, with the last clone.

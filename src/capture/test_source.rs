@@ -205,6 +205,7 @@ impl Runner {
                 self.fanout.publish(Frame {
                     data: part.data,
                     format: FrameFormat::Mjpeg,
+                    key: None,
                     captured,
                     sequence,
                     width,

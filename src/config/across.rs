@@ -10,12 +10,12 @@ use super::source::SourceSpec;
 /// Keys of `[[camera]]` that do nothing for its source.
 pub(super) fn idle_keys(source: &SourceSpec) -> &'static [&'static str] {
     match source {
-        SourceSpec::Test(_) => &["audio"],
+        SourceSpec::Test(_) => &["audio", "format"],
         // It comes at its own rate.
-        SourceSpec::File(_) => &["audio", "fps"],
+        SourceSpec::File(_) => &["audio", "fps", "format"],
         SourceSpec::V4l2(_) => &["audio"],
         // The camera decides its own picture, and stays connected anyway.
-        SourceSpec::Rtsp(_) => &["resolution", "fps", "encoder", "keep_warm"],
+        SourceSpec::Rtsp(_) => &["resolution", "fps", "format", "encoder", "keep_warm"],
     }
 }
 

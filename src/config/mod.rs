@@ -11,6 +11,7 @@ mod across;
 mod check;
 mod data_dir;
 mod encoder;
+mod format;
 mod grammar;
 mod host_entry;
 mod key;
@@ -25,6 +26,7 @@ mod source;
 
 pub use data_dir::check_data_dir;
 pub use encoder::{H264Encoder, VideoEncoder};
+pub use format::CameraFormat;
 pub use host_entry::{HostEntry, Range};
 pub use key::{Entry, Key};
 pub use load::{Loaded, Sources, load};

@@ -41,6 +41,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("camera.resolution", "\"1920x1080\""),
     ("camera.fps", "15"),
     ("camera.encoder", "\"libx264\""),
+    ("camera.format", "\"MJPG\""),
     ("camera.keep_warm", "true"),
     ("log.level", "\"info,fieldcam::rpc=debug\""),
 ];

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::encoder::VideoEncoder;
+use super::format::CameraFormat;
 use super::host_entry::{HostEntry, host_entries};
 use super::key::{Key, Preset, Scope};
 use super::rule::{
@@ -164,6 +165,8 @@ section! {
             "Pictures a second (test and plugged-in cameras)", live;
         encoder: VideoEncoder = Preset::Inherited, VideoEncoder::rule(),
             "Video encoder (test and plugged-in cameras)", live;
+        format: CameraFormat = "auto", CameraFormat::rule(),
+            "Format that the camera is to deliver; \"auto\" is what serves best (plugged-in cameras)", live;
         keep_warm: bool = Preset::Inherited, switch(),
             "Keeps the encoder running when nobody watches (test and plugged-in cameras)", live;
         audio: bool = false, switch(),

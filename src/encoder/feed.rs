@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
 
 use crate::base::Mono;
-use crate::capture::Consumer;
+use crate::capture::{Consumer, Frame, Key};
 
 use super::matroska::MatroskaStream;
 use super::stall::StallWatch;
@@ -24,7 +24,7 @@ pub struct Shared {
     pub written: AtomicU64,
     /// Bytes written.
     pub bytes: AtomicU64,
-    /// Frames that were not later than the one before, or are no part of this stream.
+    /// Frames that were not later than the one before, are no part of this stream, or need one that is missing.
     pub refused: AtomicU64,
 }
 
@@ -52,11 +52,12 @@ impl Feed {
     /// fills up, and that loses its oldest frames.
     pub async fn run(mut self) {
         let mut head = Vec::with_capacity(64);
-        let mut opening = Some(self.stream.header());
+        let mut chain = Chain::default();
+        let mut is_open = false;
         loop {
             let frame = self.frames.next().await;
             let now = Mono::now();
-            if opening.is_some() && now.since(frame.captured) > STALE {
+            if !is_open && now.since(frame.captured) > STALE {
                 continue;
             }
             // A device that was set up anew may deliver something else until its encoder is started anew too.
@@ -64,15 +65,25 @@ impl Feed {
                 self.shared.refused.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            if !self.stream.frame_head(frame.captured, frame.data.len(), &mut head) {
+            if !chain.takes(&frame) {
+                self.frames.want_key();
                 self.shared.refused.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
+            let sets = frame.key.as_ref().map_or(&[][..], Key::missing);
+            let size = sets.len() + frame.data.len();
+            if !self.stream.frame_head(frame.captured, size, frame.is_whole(), &mut head) {
+                chain.breaks();
+                self.shared.refused.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            head.extend(sets);
             self.shared.watch().fed(now);
-            if let Some(header) = opening.take()
-                && self.pipe.write_all(&header).await.is_err()
-            {
-                return;
+            if !std::mem::replace(&mut is_open, true) {
+                let header = self.stream.header(frame.key.as_ref().map_or(&[], |key| &key.sets));
+                if self.pipe.write_all(&header).await.is_err() {
+                    return;
+                }
             }
             if self.pipe.write_all(&head).await.is_err() || self.pipe.write_all(&frame.data).await.is_err() {
                 return;
@@ -81,5 +92,61 @@ impl Feed {
             self.shared.written.fetch_add(1, Ordering::Relaxed);
             self.shared.bytes.fetch_add((head.len() + frame.data.len()) as u64, Ordering::Relaxed);
         }
+    }
+}
+
+/// Pictures of H.264, each of which needs those before it, up to one that can be shown by itself. Where one is
+/// missing, nobody wants the others before the next such one.
+#[derive(Default)]
+struct Chain {
+    /// The number of the frame that goes on.
+    next: Option<u64>,
+}
+
+impl Chain {
+    /// Whether the frame can be decoded after those that were taken.
+    fn takes(&mut self, frame: &Frame) -> bool {
+        let goes_on = frame.is_whole() || self.next == Some(frame.sequence);
+        self.next = goes_on.then(|| frame.sequence.wrapping_add(1));
+        goes_on
+    }
+
+    /// One that was taken is left out.
+    fn breaks(&mut self) {
+        self.next = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::FrameFormat;
+
+    /// Numbers of frames that are taken; `key` says which can be shown by themselves.
+    fn taken(format: FrameFormat, numbers: &[u64], key: impl Fn(u64) -> bool) -> Vec<u64> {
+        let mut chain = Chain::default();
+        let frame = |sequence| Frame {
+            data: Vec::new().into(),
+            format,
+            key: key(sequence).then(|| Key { sets: Vec::new().into(), has_own: true }),
+            captured: Mono(1),
+            sequence,
+            width: 1,
+            height: 1,
+        };
+        numbers.iter().copied().filter(|number| chain.takes(&frame(*number))).collect()
+    }
+
+    #[test]
+    fn what_follows_a_hole_waits_for_the_next_keyframe() {
+        let tens = |n: u64| n.is_multiple_of(10);
+        assert_eq!(taken(FrameFormat::H264, &[8, 9, 10, 11, 12, 14, 15, 20, 21], tens), [10, 11, 12, 20, 21]);
+        // A source that began anew, at its keyframe.
+        assert_eq!(taken(FrameFormat::H264, &[30, 31, 0, 1, 5, 6], tens), [30, 31, 0, 1]);
+    }
+
+    #[test]
+    fn pictures_of_other_formats_are_each_whole() {
+        assert_eq!(taken(FrameFormat::Mjpeg, &[3, 5, 6, 2], |_| false), [3, 5, 6, 2]);
     }
 }

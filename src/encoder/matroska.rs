@@ -14,8 +14,9 @@ const INFO: u32 = 0x1549_A966;
 const TRACKS: u32 = 0x1654_AE6B;
 const CLUSTER: u32 = 0x1F43_B675;
 const SIMPLE_BLOCK: u32 = 0xA3;
-/// Track 1, offset 0, keyframe, no lacing.
-const BLOCK_HEAD: [u8; 4] = [0x81, 0, 0, 0x80];
+/// Track 1, offset 0, no lacing, and whether it is a keyframe.
+const BLOCK_HEAD: [u8; 3] = [0x81, 0, 0];
+const KEY: u8 = 0x80;
 
 /// Writes the stream's parts around the pictures, which are never copied.
 #[derive(Clone, Debug)]
@@ -36,8 +37,10 @@ impl MatroskaStream {
         Self { width, height, frame_ns, format, first: None, last_us: None }
     }
 
-    /// What comes before the first frame.
-    pub fn header(&self) -> Vec<u8> {
+    /// What comes before the first frame. Of H.264, `sets` are its parameter sets in Annex B, which FFmpeg takes for
+    /// CodecPrivate as well as what the specification wants there (`ff_avc_write_annexb_extradata`); the frames may
+    /// have start codes then.
+    pub fn header(&self, sets: &[u8]) -> Vec<u8> {
         let mut ebml = Vec::new();
         for (id, value) in [(0x4286, 1), (0x42F7, 1), (0x42F2, 4), (0x42F3, 8)] {
             uint(&mut ebml, id, value);
@@ -57,6 +60,7 @@ impl MatroskaStream {
         uint(&mut video, 0xBA, u64::from(self.height));
         let codec: &[u8] = match self.format {
             FrameFormat::Mjpeg => b"V_MJPEG",
+            FrameFormat::H264 => b"V_MPEG4/ISO/AVC",
             FrameFormat::Raw(pixels) => {
                 element(&mut video, 0x2E_B524, &colour_space(pixels));
                 b"V_UNCOMPRESSED"
@@ -67,6 +71,9 @@ impl MatroskaStream {
             uint(&mut track, id, value);
         }
         element(&mut track, 0x86, codec);
+        if !sets.is_empty() {
+            element(&mut track, 0x63A2, sets);
+        }
         element(&mut track, 0xE0, &video);
         let mut tracks = Vec::new();
         element(&mut tracks, 0xAE, &track);
@@ -86,16 +93,17 @@ impl MatroskaStream {
         (self.format, self.width, self.height) == (format, width, height)
     }
 
-    /// Puts into `head` what comes before a picture of `size` bytes captured at `captured`. False: the
+    /// Puts into `head` what comes before a picture of `size` bytes captured at `captured`; `is_key`: it can be
+    /// shown by itself. False: the
     /// frame must be left out, it is not later than the one before.
-    pub fn frame_head(&mut self, captured: Mono, size: usize, head: &mut Vec<u8>) -> bool {
+    pub fn frame_head(&mut self, captured: Mono, size: usize, is_key: bool, head: &mut Vec<u8>) -> bool {
         let first = *self.first.get_or_insert(captured);
         let us = u64::try_from(captured.since(first).as_micros()).unwrap_or(u64::MAX);
         if self.last_us.is_some_and(|last| us <= last) {
             return false;
         }
         self.last_us = Some(us);
-        let block = BLOCK_HEAD.len() + size;
+        let block = BLOCK_HEAD.len() + 1 + size;
         head.clear();
         id(head, CLUSTER);
         // Timestamp: 10 bytes; block: id 1, size 8.
@@ -105,6 +113,7 @@ impl MatroskaStream {
         id(head, SIMPLE_BLOCK);
         size_of(head, block);
         head.extend(BLOCK_HEAD);
+        head.push(if is_key { KEY } else { 0 });
         true
     }
 }
@@ -162,10 +171,16 @@ mod tests {
 
     #[test]
     fn the_header_names_one_track_and_what_it_is_made_of() {
-        let raw = MatroskaStream::new(64, 32, 30, FrameFormat::Raw(FourCc::YUYV)).header();
+        let raw = MatroskaStream::new(64, 32, 30, FrameFormat::Raw(FourCc::YUYV)).header(&[]);
         let stands = |text: &[u8]| raw.windows(text.len()).any(|w| w == text);
         assert!(stands(b"V_UNCOMPRESSED") && stands(b"YUY2") && !stands(b"V_MJPEG"));
-        let header = MatroskaStream::new(1280, 720, 30, FrameFormat::Mjpeg).header();
+        let h264 = MatroskaStream::new(64, 32, 30, FrameFormat::H264).header(b"sets");
+        assert!(
+            [&b"V_MPEG4/ISO/AVC"[..], b"sets"]
+                .iter()
+                .all(|text| h264.windows(text.len()).any(|w| w == *text))
+        );
+        let header = MatroskaStream::new(1280, 720, 30, FrameFormat::Mjpeg).header(&[]);
         let (name, _, rest) = read(&header);
         assert_eq!(name, EBML);
         let (name, segment, _) = read(rest);
@@ -198,7 +213,7 @@ mod tests {
             let (mut at, mut last) = (start, None);
             for (step_us, size) in steps {
                 at += if last.is_some() { step_us * 1000 } else { 0 };
-                let kept = stream.frame_head(Mono(at), size, &mut head);
+                let kept = stream.frame_head(Mono(at), size, size % 2 == 0, &mut head);
                 prop_assert_eq!(kept, last.is_none_or(|last| at > last));
                 if !kept { continue; }
                 last = Some(at);
@@ -213,7 +228,7 @@ mod tests {
                 let (name, block, rest) = read(&cluster[10..]);
                 prop_assert_eq!((name, rest.len()), (SIMPLE_BLOCK, 0));
                 prop_assert_eq!(block.len(), size + 4);
-                prop_assert_eq!(&block[..4], &BLOCK_HEAD);
+                prop_assert_eq!(&block[..4], &[0x81, 0, 0, if size % 2 == 0 { 0x80 } else { 0 }]);
             }
         }
     }

@@ -20,6 +20,6 @@ pub use matroska::MatroskaStream;
 pub use plan::{EncodePlan, Plan, repack};
 pub use process::{Encoder, EncoderCounters, EncoderEvent, EncoderSpec, Prepared};
 pub use progress::{Progress, ProgressParser};
-pub use select::{Chosen, Selection, Trial, Trials};
+pub use select::{Chosen, Selection, Trial, Trials, Way};
 pub use stall::StallWatch;
 pub use trial::Encoders;

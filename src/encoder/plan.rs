@@ -5,6 +5,7 @@ use crate::capture::FrameFormat;
 use crate::config::H264Encoder;
 
 use super::matroska::MatroskaStream;
+use super::select::Way;
 
 /// One a second. By time, because the rate varies; `-g` only has to stay out of the way. The 20 ms keep
 /// a second's last frame from slipping into the GOP by jitter.
@@ -47,9 +48,17 @@ enum Arg {
 }
 
 impl EncodePlan {
-    /// The list that reads our Matroska stream and publishes H.264.
+    /// How the frames become H.264.
+    pub fn way(&self) -> Way {
+        if self.format == FrameFormat::H264 { Way::Copy } else { Way::Encode(self.encoder) }
+    }
+
+    /// The list that reads our Matroska stream and publishes H.264, which is not encoded again if it is that.
     pub fn plan(&self) -> Plan {
         let mut args = opening();
+        if self.way() == Way::Encode(self.encoder) {
+            args.extend(nobuffer());
+        }
         args.extend(plain(&[
             // The header says all there is to know: start at the first frame.
             "-probesize",
@@ -65,6 +74,14 @@ impl EncodePlan {
             "pipe:0",
             "-map",
             "0:v:0",
+        ]));
+        if self.way() == Way::Copy {
+            // Each frame once, at its own time, as it came.
+            args.extend(plain(&["-c:v", "copy"]));
+            args.extend(publishing());
+            return Plan { args, input: Some(*self) };
+        }
+        args.extend(plain(&[
             "-filter_threads",
             "1",
             // Each frame once, at its own time, to the microsecond.
@@ -126,6 +143,7 @@ impl EncodePlan {
 /// publishes it unchanged: for a camera that sends sound which must not be kept.
 pub fn repack(source: Secret) -> Plan {
     let mut args = opening();
+    args.extend(nobuffer());
     args.extend(plain(&["-rtsp_transport", "tcp", "-allowed_media_types", "video", "-i"]));
     args.push(Arg::Source(source));
     args.extend(plain(&["-map", "0:v:0", "-c", "copy", "-an"]));
@@ -145,12 +163,15 @@ fn opening() -> Vec<Arg> {
         "pipe:1",
         "-stats_period",
         "0.5",
-        "-fflags",
-        "nobuffer",
         // Nobody needs the rate beforehand, and counting frames for it takes 20 of them.
         "-fpsprobesize",
         "0",
     ])
+}
+
+/// Packets that FFmpeg has read to know the stream are thrown away with it: of H.264 that is the first keyframe.
+fn nobuffer() -> Vec<Arg> {
+    plain(&["-fflags", "nobuffer"])
 }
 
 fn publishing() -> Vec<Arg> {
@@ -220,7 +241,7 @@ mod tests {
         assert_eq!(
             PLAN.plan().printable(),
             "ffmpeg -hide_banner -nostdin -nostats -loglevel error -progress pipe:1 -stats_period 0.5 \
-             -fflags nobuffer -fpsprobesize 0 -probesize 32 -analyzeduration 0 -threads 1 -f matroska \
+             -fpsprobesize 0 -fflags nobuffer -probesize 32 -analyzeduration 0 -threads 1 -f matroska \
              -i pipe:0 -map 0:v:0 -filter_threads 1 -fps_mode passthrough -enc_time_base 1:1000000 \
              -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -bf 0 -threads 1 -crf 23 \
              -maxrate 4000k -bufsize 8000k -forced-idr 1 \
@@ -243,12 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn h264_is_passed_on_as_it_is() {
+        assert_eq!(
+            EncodePlan { format: FrameFormat::H264, ..PLAN }.plan().printable(),
+            "ffmpeg -hide_banner -nostdin -nostats -loglevel error -progress pipe:1 -stats_period 0.5 \
+             -fpsprobesize 0 -probesize 32 -analyzeduration 0 -threads 1 -f matroska -i pipe:0 -map 0:v:0 -c:v copy -flush_packets 1 -f rtsp -rtsp_transport tcp -pkt_size 1452 <mediamtx>"
+        );
+    }
+
+    #[test]
     fn the_repack_command_is_exactly_this() {
         let plan = repack(Secret::new("rtsp://u:hidden@127.0.0.1:8554/pull/camera3"));
         assert_eq!(
             plan.printable(),
             "ffmpeg -hide_banner -nostdin -nostats -loglevel error -progress pipe:1 -stats_period 0.5 \
-             -fflags nobuffer -fpsprobesize 0 -rtsp_transport tcp -allowed_media_types video -i <camera> -map 0:v:0 \
+             -fpsprobesize 0 -fflags nobuffer -rtsp_transport tcp -allowed_media_types video -i <camera> -map 0:v:0 \
              -c copy -an -flush_packets 1 -f rtsp -rtsp_transport tcp -pkt_size 1452 <mediamtx>"
         );
         assert!(plan.input().is_none());

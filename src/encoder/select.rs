@@ -26,12 +26,31 @@ pub struct Chosen {
     pub reason: String,
 }
 
+/// How a camera's pictures become H.264.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// They are H.264 as they come from the camera, and are passed on.
+    Copy,
+    /// By an encoder.
+    Encode(H264Encoder),
+}
+
+impl Way {
+    /// FFmpeg's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Way::Copy => "copy",
+            Way::Encode(encoder) => encoder.name(),
+        }
+    }
+}
+
 /// What one camera asks for and what has happened to it.
 #[derive(Clone, Debug)]
 pub struct Selection {
     wish: VideoEncoder,
     deaths: u32,
-    given_up: Vec<H264Encoder>,
+    given_up: Vec<Way>,
 }
 
 impl Selection {
@@ -41,8 +60,17 @@ impl Selection {
     }
 
     /// Those that died too often here.
-    pub fn given_up(&self) -> &[H264Encoder] {
+    pub fn given_up(&self) -> &[Way] {
         &self.given_up
+    }
+
+    /// Whether H.264 from the camera may be passed on: it was not found to be none that can be.
+    pub fn copies(&self) -> bool {
+        !self.given_up.contains(&Way::Copy)
+    }
+
+    fn has_given_up(&self, encoder: H264Encoder) -> bool {
+        self.given_up.contains(&Way::Encode(encoder))
     }
 
     /// The one to start next: what is asked for, else the best that was tried with success. Libx264 is never
@@ -54,7 +82,7 @@ impl Selection {
             VideoEncoder::Auto => None,
         };
         if let Some(encoder) = named {
-            if encoder == H264Encoder::Libx264 || !self.given_up.contains(&encoder) {
+            if encoder == H264Encoder::Libx264 || !self.has_given_up(encoder) {
                 return Chosen { encoder, reason: "the configuration names it".into() };
             }
             against.push(gave_up(encoder));
@@ -64,7 +92,7 @@ impl Selection {
                 continue;
             }
             match trials.0.get(&encoder) {
-                _ if self.given_up.contains(&encoder) => against.push(gave_up(encoder)),
+                _ if self.has_given_up(encoder) => against.push(gave_up(encoder)),
                 Some(Ok(())) => {
                     let works = "it works on this box".to_owned();
                     against.insert(0, works);
@@ -77,16 +105,16 @@ impl Selection {
         Chosen { encoder: H264Encoder::Libx264, reason: against.join("; ") }
     }
 
-    /// `encoder` ended unasked after it `ran`. Answers whether it is given up now.
-    pub fn died(&mut self, encoder: H264Encoder, ran: Duration) -> bool {
-        if encoder == H264Encoder::Libx264 {
+    /// What went this way ended unasked after it `ran`. Answers whether it is given up now.
+    pub fn died(&mut self, way: Way, ran: Duration) -> bool {
+        if way == Way::Encode(H264Encoder::Libx264) {
             return false;
         }
         self.deaths = if ran >= FORGIVEN { 1 } else { self.deaths + 1 };
-        let is_enough = self.deaths >= DEATHS && !self.given_up.contains(&encoder);
+        let is_enough = self.deaths >= DEATHS && !self.given_up.contains(&way);
         if is_enough {
             self.deaths = 0;
-            self.given_up.push(encoder);
+            self.given_up.push(way);
         }
         is_enough
     }
@@ -102,6 +130,7 @@ mod tests {
 
     use super::H264Encoder::{Libx264, Nvmpi, V4l2M2m};
     use super::*;
+    use Way::{Copy, Encode};
 
     const QUICK: Duration = Duration::from_secs(1);
 
@@ -134,17 +163,19 @@ mod tests {
     fn the_third_death_in_a_row_gives_it_up_for_the_next() {
         let trials = trials("works", "works");
         let mut selection = Selection::new(VideoEncoder::Auto);
-        assert!(!selection.died(V4l2M2m, QUICK) && !selection.died(V4l2M2m, QUICK));
+        assert!(!selection.died(Encode(V4l2M2m), QUICK) && !selection.died(Encode(V4l2M2m), QUICK));
         assert_eq!(selection.choose(&trials).encoder, V4l2M2m);
-        assert!(!selection.died(V4l2M2m, FORGIVEN), "it had run long enough");
-        assert!(!selection.died(V4l2M2m, QUICK) && selection.died(V4l2M2m, QUICK));
+        assert!(!selection.died(Encode(V4l2M2m), FORGIVEN), "it had run long enough");
+        assert!(!selection.died(Encode(V4l2M2m), QUICK) && selection.died(Encode(V4l2M2m), QUICK));
         let chosen = selection.choose(&trials);
         assert_eq!(
             (chosen.encoder, &*chosen.reason),
             (Nvmpi, "it works on this box; h264_v4l2m2m died 3 times")
         );
         assert!(
-            !selection.died(Nvmpi, QUICK) && !selection.died(Nvmpi, QUICK) && selection.died(Nvmpi, QUICK)
+            !selection.died(Encode(Nvmpi), QUICK)
+                && !selection.died(Encode(Nvmpi), QUICK)
+                && selection.died(Encode(Nvmpi), QUICK)
         );
         assert_eq!(selection.choose(&trials).encoder, Libx264);
     }
@@ -154,12 +185,21 @@ mod tests {
         let mut selection = Selection::new(VideoEncoder::Named(V4l2M2m));
         assert_eq!(selection.choose(&Trials::default()).encoder, V4l2M2m);
         for _ in 0..3 {
-            selection.died(V4l2M2m, QUICK);
+            selection.died(Encode(V4l2M2m), QUICK);
         }
         let chosen = selection.choose(&trials("works", "FFmpeg is built without it"));
         assert_eq!(chosen.encoder, Libx264);
         assert_eq!(chosen.reason, "h264_v4l2m2m died 3 times; h264_nvmpi: FFmpeg is built without it");
-        assert_eq!(selection.given_up(), [V4l2M2m]);
+        assert_eq!(selection.given_up(), [Encode(V4l2M2m)]);
+    }
+
+    #[test]
+    fn h264_that_cannot_be_passed_on_is_given_up_like_an_encoder() {
+        let mut selection = Selection::new(VideoEncoder::Auto);
+        assert!(selection.copies());
+        assert!(!selection.died(Copy, QUICK) && !selection.died(Copy, QUICK) && selection.died(Copy, QUICK));
+        assert!(!selection.copies());
+        assert_eq!(selection.choose(&trials("works", "works")).encoder, V4l2M2m);
     }
 
     proptest! {
@@ -172,10 +212,10 @@ mod tests {
             let trials = trials(word(works[0]), word(works[1]));
             let mut selection = Selection::new(VideoEncoder::Auto);
             for (which, ran) in deaths {
-                selection.died(H264Encoder::BEST_FIRST[which], Duration::from_secs(ran));
-                prop_assert!(!selection.given_up().contains(&selection.choose(&trials).encoder));
+                selection.died(Encode(H264Encoder::BEST_FIRST[which]), Duration::from_secs(ran));
+                prop_assert!(!selection.given_up().contains(&Encode(selection.choose(&trials).encoder)));
             }
-            prop_assert!(!selection.given_up().contains(&Libx264));
+            prop_assert!(!selection.given_up().contains(&Encode(Libx264)));
         }
     }
 }

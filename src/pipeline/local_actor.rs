@@ -18,8 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::base::{Mono, Result};
 use crate::camera::CameraDef;
 use crate::capture::{Fanout, SourceEvent, SourcePlan, TestSource};
-use crate::config::H264Encoder;
-use crate::encoder::{Chosen, EncodePlan, Encoder, EncoderEvent, Prepared, Selection};
+use crate::encoder::{Chosen, EncodePlan, Encoder, EncoderEvent, Prepared, Selection, Way};
 use crate::recording::GapCause;
 
 use self::selection::Death;
@@ -71,8 +70,8 @@ pub(super) struct Children {
     /// When the next one is loaded.
     spare_at: Option<Mono>,
     ready: Option<PathWatch>,
-    /// What encodes, or did last, and which start of MediaMTX it published to.
-    encoding: H264Encoder,
+    /// How it encodes, or did last, and which start of MediaMTX it published to.
+    way: Option<Way>,
     published_to: u64,
     /// An end of it that is still to be judged.
     death: Option<Death>,
@@ -83,6 +82,8 @@ pub(super) struct Children {
     frames: u64,
     rate: f64,
     bitrate: u64,
+    /// Of its stream, when they were last counted.
+    readers: u32,
     /// Bytes into the path when they were last counted.
     counted: Option<(Mono, u64)>,
 }
@@ -177,6 +178,10 @@ impl LocalActor {
                 News::Wanted(wanted) => self.take(Event::Recording(wanted)).await,
                 News::Count => {
                     let readers = self.count();
+                    if readers > std::mem::replace(&mut self.children.readers, readers) {
+                        // Whoever came sees nothing before the next one.
+                        self.fanout.want_key();
+                    }
                     self.take(Event::Readers(readers)).await;
                 }
                 News::Look => {
@@ -279,6 +284,8 @@ impl LocalActor {
             let after = Mono::now().since(encoder.since);
             tracing::info!(camera = %self.def.id, "stream can be read {after:?} after the encoder's start");
         }
+        // Its first readers come after its first picture.
+        self.fanout.want_key();
         self.take(Event::EncoderUp(run)).await;
         self.children.spare_at = Some(Mono::now() + SPARE_AFTER);
     }
@@ -373,7 +380,7 @@ impl LocalActor {
             Ok(child) => {
                 let pid = child.pid();
                 self.children.encoder = Some(Run::new(run, child, pid, events));
-                self.children.encoding = self.encoder_plan.encoder;
+                self.children.way = Some(self.encoder_plan.way());
                 self.children.published_to = self.parts.mediamtx.server().borrow().generation;
                 self.children.frames = 0;
                 self.children.counted = None;

@@ -173,7 +173,8 @@ fn start_local(
         None => local_actor::first_view(&def),
     };
     let (view, seen) = shown::Shown::new(first, &parts.notices);
-    let stills = still::Stills::of_frames(fanout.clone(), def.fps, parts.snapshots.clone());
+    let stills =
+        still::Stills::of_frames(fanout.clone(), def.fps, parts.decoder.clone(), parts.snapshots.clone());
     let mut member = Member {
         preview: stills.preview(parts.makers.clone(), &parts.group, sender.clone()),
         orders: sender,

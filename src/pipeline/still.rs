@@ -1,4 +1,5 @@
-//! Where a camera's stills come from: the newest frame, or the newest keyframe of its stream.
+//! Where a camera's stills come from: the newest frame that can be shown by itself, or the newest keyframe of its
+//! stream.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::base::{CameraId, Error, Mono, Result};
-use crate::capture::{Fanout, Frame};
+use crate::capture::{Fanout, Frame, FrameFormat};
 use crate::preview::{Following, Makers, Preview};
 use crate::snapshot::{Decoder, Keyframes, SnapshotInfo, Snapshots};
 use crate::supervise::Group;
@@ -17,6 +18,7 @@ use super::cameras::{Order, PATIENCE};
 #[derive(Clone)]
 pub(super) struct Stills {
     snapshots: Snapshots,
+    decoder: Decoder,
     source: Source,
 }
 
@@ -31,22 +33,21 @@ enum Source {
         reader: Arc<Mutex<Option<Arc<Keyframes>>>>,
         /// The same for those who only look.
         following: watch::Sender<Option<Following>>,
-        decoder: Decoder,
     },
 }
 
 impl Stills {
     /// Of a camera in the frame path.
-    pub fn of_frames(fanout: Fanout, fps: u32, snapshots: Snapshots) -> Self {
+    pub fn of_frames(fanout: Fanout, fps: u32, decoder: Decoder, snapshots: Snapshots) -> Self {
         // Two and a half frame intervals: a frame that old is still what the camera sees now.
         let fresh = Duration::from_millis(2500 / u64::from(fps.max(1))).max(Duration::from_millis(200));
-        Self { snapshots, source: Source::Frames { fanout, fresh } }
+        Self { snapshots, decoder, source: Source::Frames { fanout, fresh } }
     }
 
     /// Of a network camera.
     pub fn of_keyframes(decoder: Decoder, snapshots: Snapshots) -> Self {
         let following = watch::Sender::new(None);
-        Self { snapshots, source: Source::Keyframes { reader: Arc::default(), following, decoder } }
+        Self { snapshots, decoder, source: Source::Keyframes { reader: Arc::default(), following } }
     }
 
     /// The camera is live and read by `reader`, or no longer.
@@ -60,11 +61,12 @@ impl Stills {
     /// The newest pictures of the same source, for those who look; `sender` is the camera's actor.
     pub fn preview(&self, makers: Makers, group: &Group, sender: mpsc::Sender<Order>) -> Preview {
         match &self.source {
-            Source::Frames { fanout, .. } => Preview::of_frames(fanout.clone(), makers, move |until| {
-                sender.try_send(Order::Peek(until)).is_ok()
-            }),
-            Source::Keyframes { following, decoder, .. } => {
-                Preview::of_keyframes(following.subscribe(), decoder.clone(), makers, group.clone())
+            Source::Frames { fanout, .. } => {
+                let ask = move |until| sender.try_send(Order::Peek(until)).is_ok();
+                Preview::of_frames(fanout.clone(), self.decoder.clone(), makers, group.clone(), ask)
+            }
+            Source::Keyframes { following, .. } => {
+                Preview::of_keyframes(following.subscribe(), self.decoder.clone(), makers, group.clone())
             }
         }
     }
@@ -101,30 +103,40 @@ impl Stills {
         match &self.source {
             Source::Frames { fanout, fresh } => {
                 let frame = newest(fanout, *fresh, peek).await?;
-                self.snapshots.take_from_frame(id, filename, &frame).await
+                self.snapshots.take_from_frame(id, filename, &frame, &self.decoder).await
             }
-            Source::Keyframes { decoder, .. } => {
+            Source::Keyframes { .. } => {
                 let Some(reader) = self.reader() else { return Err(no_picture()) };
                 let Some(keyframe) = reader.wait(PATIENCE).await else { return Err(no_picture()) };
-                self.snapshots.take_from_keyframe(id, filename, &keyframe, decoder).await
+                self.snapshots.take_from_keyframe(id, filename, &keyframe, &self.decoder).await
             }
         }
     }
 }
 
+/// A keyframe that was captured so long ago is still taken for what the camera sees now.
+const KEYFRAME_FRESH: Duration = Duration::from_millis(500);
+
 async fn newest(fanout: &Fanout, fresh: Duration, peek: impl Future<Output = Result<()>>) -> Result<Frame> {
-    if let Some(frame) = fanout.latest().filter(|f| Mono::now().since(f.captured) <= fresh) {
+    let is_fresh = |frame: &Frame| {
+        // Of H.264 the camera makes one now and then, sooner when it is asked and can.
+        let fresh = if frame.format == FrameFormat::H264 { fresh.max(KEYFRAME_FRESH) } else { fresh };
+        Mono::now().since(frame.captured) <= fresh
+    };
+    if let Some(frame) = fanout.latest().filter(is_fresh) {
         return Ok(frame);
     }
     let asked = Mono::now();
-    let mut consumer = fanout.subscribe("still", 1);
     peek.await?;
+    fanout.want_key();
     let next = async {
+        let mut known = 0;
         loop {
-            let frame = consumer.next().await;
+            let (number, frame) = fanout.newer_than(known).await;
             if frame.captured >= asked {
                 return frame;
             }
+            known = number;
         }
     };
     tokio::time::timeout(PATIENCE, next).await.map_err(|_| no_picture())

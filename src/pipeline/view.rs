@@ -3,8 +3,7 @@
 use super::rung::{Counts, Rung};
 use crate::base::{CameraId, Mono};
 use crate::capture::CaptureCounters;
-use crate::config::H264Encoder;
-use crate::encoder::Chosen;
+use crate::encoder::Way;
 use crate::notice::CameraRow;
 
 /// Whether a camera delivers, as clients see it (contract.md: CONNECTED, DISCONNECTED, ERROR).
@@ -192,10 +191,10 @@ pub struct StreamView {
     pub path_exists: bool,
     /// The FFmpeg that feeds it, when there is one.
     pub encoder: Option<EncoderView>,
-    /// What encodes it or would, and why that; none when the camera does.
-    pub chosen: Option<Chosen>,
-    /// Encoders that died too often here.
-    pub given_up: Vec<H264Encoder>,
+    /// How it is encoded or would be, and why so; none when a network camera does it.
+    pub chosen: Option<(Way, String)>,
+    /// What died too often here.
+    pub given_up: Vec<Way>,
     /// What came from its V4L2 device; none for other cameras.
     pub captured: Option<CaptureCounters>,
     /// Readers other than ours.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::cache::{Cache, Failure, Place, Promise};
 use super::counters::{Counters, Tally, Waiting, Watching};
 use super::makers::{Job, Makers, Original};
-use super::source::{Following, Raw, Source};
+use super::source::{Decoding, Following, Raw, Source};
 use crate::base::{Error, Mono};
 use crate::capture::{Fanout, Frame, FramePool};
 use crate::snapshot::{Decoder, Keyframe};
@@ -74,6 +74,7 @@ pub struct Preview(Arc<Inner>);
 struct Inner {
     run: u32,
     source: Source,
+    decoding: Decoding,
     /// Makes the camera deliver until then; false when it could not be told.
     ask: Box<dyn Fn(Mono) -> bool + Send + Sync>,
     asked: AtomicU64,
@@ -88,13 +89,15 @@ struct Kept {
 }
 
 impl Preview {
-    /// Of a camera in the frame path; `ask` makes it deliver until that moment.
+    /// Of a camera in the frame path; `ask` makes it deliver until that moment. Keyframes are decoded in `group`.
     pub fn of_frames(
         fanout: Fanout,
+        decoder: Decoder,
         makers: Makers,
+        group: Group,
         ask: impl Fn(Mono) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self::new(Source::Frames(fanout), makers, Box::new(ask))
+        Self::new(Source::Frames(fanout), Decoding { decoder, group }, makers, Box::new(ask))
     }
 
     /// Of a network camera, which is always asked for. Keyframes are decoded in `group`.
@@ -104,14 +107,20 @@ impl Preview {
         makers: Makers,
         group: Group,
     ) -> Self {
-        Self::new(Source::Keyframes { readers, decoder, group }, makers, Box::new(|_| true))
+        Self::new(Source::Keyframes { readers }, Decoding { decoder, group }, makers, Box::new(|_| true))
     }
 
-    fn new(source: Source, makers: Makers, ask: Box<dyn Fn(Mono) -> bool + Send + Sync>) -> Self {
+    fn new(
+        source: Source,
+        decoding: Decoding,
+        makers: Makers,
+        ask: Box<dyn Fn(Mono) -> bool + Send + Sync>,
+    ) -> Self {
         let kept = Mutex::new(Kept { cache: Cache::default(), buffers: FramePool::new(BUFFERS) });
         Self(Arc::new(Inner {
             run: rand::random(),
             source,
+            decoding,
             ask,
             asked: AtomicU64::new(0),
             makers,
@@ -165,10 +174,16 @@ impl Preview {
     pub async fn picture(&self, quality: Quality, after: u64) -> Result<Option<Picture>> {
         let Some(raw) = self.0.source.newest() else { return Ok(None) };
         let made = async {
+            let seen = raw.number();
             let own = match raw {
-                Raw::Jpeg(number, frame) => self.keep(number, frame).await?,
-                Raw::Pixels(number, frame) => self.drawn(number, frame, after).await?,
-                Raw::Keyframe(keyframe) => self.decoded(keyframe, after).await?,
+                Raw::Jpeg(_, frame) => self.keep(seen, frame).await?,
+                Raw::Pixels(_, frame) => self.drawn(seen, frame, after).await?,
+                Raw::Unit(_, frame) => {
+                    let keyframe = Keyframe::of(&frame).ok_or(Failure::Undecodable)?;
+                    drop(frame);
+                    self.decoded(seen, keyframe, after).await?
+                }
+                Raw::Keyframe(keyframe) => self.decoded(seen, keyframe, after).await?,
             };
             match quality.number() {
                 Some(number) => self.encoded(own, quality, number, after).await,
@@ -215,15 +230,13 @@ impl Preview {
         self.made(Quality::OWN, number, captured, PIXELS_QUALITY, Original::Pixels(frame), after).await
     }
 
-    /// A network camera's keyframe as JPEG.
-    async fn decoded(&self, keyframe: Keyframe, after: u64) -> Result<Picture, Failure> {
-        let (captured, raw) = (keyframe.arrived, Raw::Keyframe(keyframe));
-        let number = raw.number();
+    /// A keyframe as JPEG.
+    async fn decoded(&self, number: u64, keyframe: Keyframe, after: u64) -> Result<Picture, Failure> {
         let place = self.kept().cache.look(Quality::OWN, number, after);
         let cell = match place {
             Place::Known(cell) => cell,
             Place::Make(cell) => {
-                self.decode(raw, number, captured, Promise(cell.clone()));
+                self.decode(number, keyframe, Promise(cell.clone()));
                 cell
             }
         };
@@ -231,11 +244,9 @@ impl Preview {
     }
 
     /// Decodes beside whoever asked, who may go away while others wait.
-    fn decode(&self, raw: Raw, number: u64, captured: Mono, promise: Promise) {
-        let (Source::Keyframes { decoder, group, .. }, Raw::Keyframe(keyframe)) = (&self.0.source, raw)
-        else {
-            return;
-        };
+    fn decode(&self, number: u64, keyframe: Keyframe, promise: Promise) {
+        let Decoding { decoder, group } = &self.0.decoding;
+        let captured = keyframe.arrived;
         let (decoder, counters, stop) = (decoder.clone(), self.0.counters.clone(), group.stop().clone());
         group.spawn("preview decode", async move {
             let decode = decoder.decode(keyframe.codec, &keyframe.data);
@@ -329,6 +340,7 @@ mod tests {
         Frame {
             data: vec![sequence as u8; 100].into(),
             format: FrameFormat::Mjpeg,
+            key: None,
             captured: Mono::now(),
             sequence,
             width: 1,
@@ -345,7 +357,10 @@ mod tests {
             heard.lock().unwrap().push(until.from_now());
             answer
         };
-        (Preview::of_frames(fanout.clone(), Makers::new(), ask), fanout, asks)
+        let group = crate::supervise::Phases::default().add("test");
+        let decoder =
+            Decoder::new("ffmpeg".into(), crate::supervise::Spawner::start().unwrap(), group.clone());
+        (Preview::of_frames(fanout.clone(), decoder, Makers::new(), group, ask), fanout, asks)
     }
 
     #[tokio::test]

@@ -18,9 +18,13 @@ pub(super) enum Source {
     Keyframes {
         /// Another one each time the camera comes back.
         readers: watch::Receiver<Option<Following>>,
-        decoder: Decoder,
-        group: Group,
     },
+}
+
+/// Where keyframes are decoded.
+pub(super) struct Decoding {
+    pub decoder: Decoder,
+    pub group: Group,
 }
 
 /// A picture as the camera gave it.
@@ -28,6 +32,8 @@ pub(super) enum Raw {
     Jpeg(u64, Frame),
     /// To be made a JPEG once.
     Pixels(u64, Frame),
+    /// Of a camera in the frame path that delivers H.264.
+    Unit(u64, Frame),
     Keyframe(Keyframe),
 }
 
@@ -35,7 +41,7 @@ impl Raw {
     /// Rises with every picture of the camera, for as long as the program runs.
     pub fn number(&self) -> u64 {
         match self {
-            Raw::Jpeg(number, _) | Raw::Pixels(number, _) => *number,
+            Raw::Jpeg(number, _) | Raw::Pixels(number, _) | Raw::Unit(number, _) => *number,
             // The milliseconds of its arrival: a reader begins anew whenever the camera comes back,
             // and keyframes are much further apart.
             Raw::Keyframe(keyframe) => keyframe.arrived.0 / 1_000_000,
@@ -44,7 +50,7 @@ impl Raw {
 
     pub fn captured(&self) -> Mono {
         match self {
-            Raw::Jpeg(_, frame) | Raw::Pixels(_, frame) => frame.captured,
+            Raw::Jpeg(_, frame) | Raw::Pixels(_, frame) | Raw::Unit(_, frame) => frame.captured,
             Raw::Keyframe(keyframe) => keyframe.arrived,
         }
     }
@@ -55,7 +61,7 @@ impl Source {
     pub fn newest(&self) -> Option<Raw> {
         match self {
             Source::Frames(fanout) => fanout.newest().map(raw),
-            Source::Keyframes { readers, .. } => {
+            Source::Keyframes { readers } => {
                 let following = readers.borrow();
                 let keyframe = following.as_ref()?.borrow().clone();
                 keyframe.map(Raw::Keyframe)
@@ -67,7 +73,7 @@ impl Source {
     pub async fn newer_than(&self, number: u64) -> Raw {
         match self {
             Source::Frames(fanout) => raw(fanout.newer_than(number).await),
-            Source::Keyframes { readers, .. } => {
+            Source::Keyframes { readers } => {
                 let mut readers = readers.clone();
                 loop {
                     let following = readers.borrow_and_update().clone();
@@ -90,6 +96,7 @@ fn raw((number, frame): (u64, Frame)) -> Raw {
             None => Raw::Jpeg(number, frame),
         },
         FrameFormat::Raw(_) => Raw::Pixels(number, frame),
+        FrameFormat::H264 => Raw::Unit(number, frame),
     }
 }
 

@@ -149,7 +149,7 @@ mod tests {
 
     fn frame(format: FourCc, width: u32, height: u32, bytes: Vec<u8>) -> Frame {
         let format = FrameFormat::Raw(format);
-        Frame { data: bytes.into(), format, captured: Mono(1), sequence: 0, width, height }
+        Frame { data: bytes.into(), format, key: None, captured: Mono(1), sequence: 0, width, height }
     }
 
     fn rgb(jpeg: &[u8], x: usize) -> [i32; 3] {

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::base::backoff::Backoff;
 use crate::base::{Mono, Secret};
+use crate::capture::Frame;
 use crate::supervise::Group;
 
 use super::keyframe::{Assembler, Codec};
@@ -34,6 +35,15 @@ pub struct Keyframe {
     pub data: Arc<[u8]>,
     /// When it arrived from the camera.
     pub arrived: Mono,
+}
+
+impl Keyframe {
+    /// Of a frame of a camera that delivers H.264; `None` = it cannot be shown by itself.
+    pub fn of(frame: &Frame) -> Option<Self> {
+        let key = frame.key.as_ref()?;
+        let data = [key.missing(), &frame.data].concat().into();
+        Some(Self { codec: Codec::H264, data, arrived: frame.captured })
+    }
 }
 
 /// Keeps the newest keyframe of one path, for as long as this exists.

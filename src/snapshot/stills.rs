@@ -61,12 +61,13 @@ impl Snapshots {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Keeps the newest frame of a camera in the frame path: an MJPEG camera's own picture.
+    /// Keeps a frame of a camera in the frame path that can be shown by itself: an MJPEG camera's own picture.
     pub async fn take_from_frame(
         &self,
         camera: CameraId,
         name: Option<String>,
         frame: &Frame,
+        decoder: &Decoder,
     ) -> Result<SnapshotInfo> {
         match frame.format {
             FrameFormat::Mjpeg => {
@@ -76,6 +77,10 @@ impl Snapshots {
                     None => self.save(camera, name, frame.data.clone(), age).await,
                 }
             }
+            FrameFormat::H264 => match Keyframe::of(frame) {
+                Some(keyframe) => self.take_from_keyframe(camera, name, &keyframe, decoder).await,
+                None => Err(Error::dependency("camera", "its picture cannot be shown by itself")),
+            },
             FrameFormat::Raw(_) => {
                 check_wish(name.as_deref())?;
                 let age = Mono::now().since(frame.captured);
@@ -94,7 +99,7 @@ impl Snapshots {
         }
     }
 
-    /// Decodes and keeps a network camera's newest keyframe.
+    /// Decodes and keeps the newest keyframe of a network camera, or of one that delivers H.264.
     pub async fn take_from_keyframe(
         &self,
         camera: CameraId,

@@ -139,7 +139,7 @@ fn mix(account: &Account, asking: &Asking<'_>, place: &Place, line: &Line) -> Ve
     let smaller = SIZES.into_iter().filter(|(w, h)| *w < asked.0 && *h < asked.1);
     for (width, height) in std::iter::once(asked).chain(smaller) {
         for fps in std::iter::once(wish.fps).chain(RATES.into_iter().filter(|fps| *fps < wish.fps)) {
-            let wish = Wish { width, height, fps, format: None };
+            let wish = Wish { width, height, fps, format: None, ..*wish };
             let modes: Option<Vec<_>> = all
                 .iter()
                 .map(|(id, survey, place)| Some((*id, alone(account, *id, survey, place, &wish).ok()?)))

@@ -39,6 +39,11 @@ impl FourCc {
         self == Self::MJPG || self == Self::JPEG
     }
 
+    /// Whether frames of this format can be taken.
+    pub fn is_taken(self) -> bool {
+        self.is_jpeg() || self == Self::H264 || self.raw_bits().is_some()
+    }
+
     /// Bits of a pixel of the raw formats that we take; `None` = it is none of these.
     pub fn raw_bits(self) -> Option<u32> {
         match self {

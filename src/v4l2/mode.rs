@@ -16,6 +16,10 @@ pub struct Wish {
     pub fps: u32,
     /// This format and no other.
     pub format: Option<FourCc>,
+    /// This one only where there is no other.
+    pub avoid: Option<FourCc>,
+    /// Pixels a second that may be encoded here: JPEG and raw pictures have to be, H.264 has not.
+    pub encodes: u64,
 }
 
 /// Whether the way from the camera carries a mode.
@@ -68,11 +72,12 @@ impl std::fmt::Display for Refusal {
 
 /// The mode nearest to what is asked, by what matters most: that the bus carries it; the size asked for, else
 /// the next smaller, else the smallest; at least the rate asked for, else the fastest; no more of it than
-/// needed; that nobody doubts that the bus carries it; JPEG, which costs no encoder for a still and little of
-/// the bus; the raw formats. `carried` is asked once for each mode.
+/// needed; that nobody doubts that the bus carries it; that the processor carries it; JPEG, which costs no encoder
+/// for a still and little of the bus; H.264, which costs none for a stream; the raw formats. `carried` is asked once
+/// for each mode.
 pub fn choose(survey: &Survey, wish: &Wish, carried: impl Fn(&Mode) -> Carried) -> Result<Mode, Refusal> {
     let has = || survey.formats.iter().map(|f| f.fourcc).collect();
-    let usable = |f: &&Format| f.fourcc.is_jpeg() || f.fourcc.raw_bits().is_some();
+    let usable = |f: &&Format| f.fourcc.is_taken();
     let asked = |f: &&Format| wish.format.is_none_or(|asked| f.fourcc == asked);
     let modes = survey.formats.iter().filter(usable).filter(asked).flat_map(|f| modes(f, wish));
     modes.min_by_key(|mode| rank(mode, wish, carried(mode))).ok_or_else(|| match wish.format {
@@ -117,14 +122,17 @@ fn rank(mode: &Mode, wish: &Wish, carried: Carried) -> impl Ord + use<> {
     // Packed 4:2:2 is what most cameras really have; others of the list are often made from it.
     let kind = match mode.fourcc {
         f if f.is_jpeg() => 0,
-        FourCc::YUYV => 1,
-        FourCc::UYVY => 2,
-        FourCc::NV12 => 3,
-        FourCc::YU12 => 4,
-        _ => 5,
+        FourCc::H264 => 1,
+        FourCc::YUYV => 2,
+        FourCc::UYVY => 3,
+        FourCc::NV12 => 4,
+        FourCc::YU12 => 5,
+        _ => 6,
     };
-    let doubted = carried == Carried::Perhaps;
-    (carried == Carried::No, size, slow, fps.abs_diff(asked), doubted, kind, Reverse(mode.fourcc))
+    let costly = mode.fourcc != FourCc::H264 && has.saturating_mul(fps) / 1000 > wish.encodes;
+    let (avoided, doubted) = (Some(mode.fourcc) == wish.avoid, carried == Carried::Perhaps);
+    let last_resort = (avoided, carried == Carried::No);
+    (last_resort, size, slow, fps.abs_diff(asked), (doubted, costly), kind, Reverse(mode.fourcc))
 }
 
 #[cfg(test)]
@@ -168,7 +176,7 @@ mod tests {
     }
 
     fn wish(width: u32, height: u32, fps: u32) -> Wish {
-        Wish { width, height, fps, format: None }
+        Wish { width, height, fps, format: None, avoid: None, encodes: u64::MAX }
     }
 
     /// As a way would that carries 24 MB a second of raw pictures.
@@ -208,6 +216,29 @@ mod tests {
         assert_eq!(chosen(&c920, fast), "YUYV 1280x720@10");
         let other = Wish { format: Some(FourCc::NV12), ..wish(640, 480, 30) };
         assert_eq!(chosen(&c920, other), "it does not deliver NV12; it has YUYV, MJPG");
+    }
+
+    #[test]
+    fn h264_is_taken_where_the_processor_does_not_carry_the_rest() {
+        let mut camera = c920();
+        camera.formats.push(format(FourCc::H264, &[(1920, 1080, &[30]), (1280, 720, &[30])]));
+        // A box that encodes 1280x720 at 30 a second, and not twice that.
+        let small = |width, height, fps| Wish { encodes: 40_000_000, ..wish(width, height, fps) };
+        assert_eq!(chosen(&camera, small(1280, 720, 30)), "MJPG 1280x720@30");
+        assert_eq!(chosen(&camera, small(1920, 1080, 30)), "H264 1920x1080@30");
+        assert_eq!(chosen(&camera, wish(1920, 1080, 30)), "MJPG 1920x1080@30");
+        // The size and the rate come first.
+        assert_eq!(chosen(&camera, small(1920, 1080, 15)), "MJPG 1920x1080@15");
+        assert_eq!(chosen(&camera, small(640, 480, 30)), "MJPG 640x480@30");
+        let asked = Wish { format: Some(FourCc::H264), ..wish(1280, 720, 30) };
+        assert_eq!(chosen(&camera, asked), "H264 1280x720@30");
+        // Where it was no good, whatever else there is.
+        let without = Wish { avoid: Some(FourCc::H264), ..small(1920, 1080, 30) };
+        assert_eq!(chosen(&camera, without), "MJPG 1920x1080@30");
+        camera.formats.drain(..2);
+        assert_eq!(chosen(&camera, without), "H264 1920x1080@30");
+        camera.formats.push(format(FourCc::YUYV, &[(1920, 1080, &[30])]));
+        assert_eq!(chosen_where(&camera, wish(1920, 1080, 30), |_| Carried::Yes), "H264 1920x1080@30");
     }
 
     #[test]

@@ -23,13 +23,15 @@ use super::driver::{
 use super::format::{FourCc, Rate};
 use super::mode::Mode;
 use super::wakeup::Wakeup;
-use super::{Device, Driver};
+use super::{Access, Device, Driver, Payload};
 use crate::base::Mono;
 
 /// The kernel takes no more (`VIDEO_MAX_FRAME`).
 const MOST: u32 = 32;
 /// Fewer leave the driver without one while the newest picture is looked at.
 const LEAST: u32 = 4;
+/// `V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME` (`v4l2-controls.h`: the codec class and 229).
+const FORCE_KEY_FRAME: u32 = 0x0099_0900 + 229;
 /// Largest picture: 4:2:2 at 4096x3072, with room.
 const MAX_PICTURE: u32 = 64 << 20;
 
@@ -233,6 +235,11 @@ impl Stream {
         call(&self.device, STREAMON, &mut (V4L2_BUF_TYPE_VIDEO_CAPTURE as i32))
     }
 
+    /// Asks for a keyframe at once; fails where the device has no such control.
+    pub fn force_key(&self) -> io::Result<()> {
+        self.device.control(Access::Set, FORCE_KEY_FRAME, &mut Payload::Number(1))
+    }
+
     /// What the driver has set.
     pub fn mode(&self) -> Mode {
         self.mode
@@ -289,10 +296,12 @@ impl Stream {
             other => other?,
         }
         let at = buffer.index as usize;
-        let slot = self.slots.get(at).filter(|_| self.queued[at]);
-        let slot = slot
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a buffer that the driver has not"))?;
-        self.queued[at] = false;
+        let slot = self.slots.get(at);
+        let slot = slot.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a buffer that is not"))?;
+        if !std::mem::take(&mut self.queued[at]) {
+            // v4l2loopback gives its buffers in turn, whoever has them: this picture is lost.
+            return Ok(None);
+        }
         let now = Mono::now();
         let monotonic = buffer.flags & V4L2_BUF_FLAG_TIMESTAMP_MASK == V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
         let stamp = u64::try_from(buffer.timestamp.tv_sec)

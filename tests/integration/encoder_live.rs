@@ -264,7 +264,7 @@ async fn raw_pictures_arrive_in_their_colours() {
             for sequence in 0.. {
                 beat.tick().await;
                 let (captured, data) = (Mono::now(), picture.clone());
-                rig.fanout.publish(Frame { data, format, captured, sequence, width, height });
+                rig.fanout.publish(Frame { data, format, key: None, captured, sequence, width, height });
             }
         };
         tokio::select! {

@@ -20,6 +20,7 @@ mod harness;
 // Rooms.
 mod encoder_fallback;
 mod encoder_live;
+mod h264_camera;
 mod mediamtx_room;
 mod recording_room;
 mod snapshot_live;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::common::{Client, wait_within};
 use crate::daemon::Daemon;
 use crate::guest::Guest;
+use crate::live::{grows, record};
 use crate::machine::PATIENCE;
 
 /// Small and slow: the processor is emulated.
@@ -39,35 +40,6 @@ fn cured(client: &mut Client, rung: &str) -> u64 {
     let status = status(client);
     let rows = status["recovery"].as_array().unwrap_or_else(|| panic!("{status}"));
     rows.iter().find(|row| row["rung"] == rung).unwrap()["cured"].as_u64().unwrap()
-}
-
-/// Starts a recording of camera0 and waits until it grows.
-#[track_caller]
-fn record(client: &mut Client) -> String {
-    wait_within(PATIENCE, "both cameras are connected", || {
-        (client.ok("get_camera_list", json!({}))["connected"] == 2).then_some(())
-    });
-    let started = client.ok("start_recording", json!({ "device": "camera0" }));
-    grows(client);
-    started["filename"].as_str().unwrap().to_owned()
-}
-
-/// Waits until ten more pictures have been encoded.
-#[track_caller]
-fn grows(client: &mut Client) {
-    let mut sent = || {
-        let status = client.ok("get_stream_status", json!({ "device": "camera0" }));
-        status["metrics"]["frames_sent"].as_u64().unwrap()
-    };
-    let mut last = sent();
-    let mut more = 0;
-    wait_within(PATIENCE, "footage is added", || {
-        let now = sent();
-        // The encoder may have been started anew.
-        more += now.checked_sub(last).unwrap_or(now);
-        last = now;
-        (more >= 10).then_some(())
-    });
 }
 
 /// It is one recording still, both cameras are who they were, and what is missing is noted.
@@ -107,7 +79,7 @@ fn a_camera_whose_driver_fails_is_started_anew_and_its_recording_goes_on() {
     let guest = Guest::take();
     let daemon = guest.fieldcam(CONFIG);
     let mut client = daemon.login("operator");
-    let name = record(&mut client);
+    let name = record(&mut client, 2);
     let camera = self::name(&mut client);
     let faults: [&[&str]; 4] = [
         // A stream that broke, and a buffer that is refused: the stream is started anew.
@@ -138,7 +110,7 @@ fn a_camera_that_only_its_driver_can_bring_back_is_brought_back_by_the_helper() 
     guest.ok("systemd-sysusers && systemctl start fieldcam-helper.socket");
     let daemon = guest.fieldcam(CONFIG);
     let mut client = daemon.login("operator");
-    let name = record(&mut client);
+    let name = record(&mut client, 2);
     let camera = self::name(&mut client);
     // Somebody else has the device open: vivid gives it up for good, whoever closes it.
     let node = node(&guest, &camera);

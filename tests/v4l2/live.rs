@@ -40,6 +40,33 @@ pub fn pictures(daemon: &Daemon<'_>, client: &mut Client, camera: &str, count: u
     })
 }
 
+/// Starts a recording of camera0, once so many cameras are connected, and waits until it grows.
+#[track_caller]
+pub fn record(client: &mut Client, cameras: u64) -> String {
+    connected(client, cameras);
+    let started = client.ok("start_recording", json!({ "device": "camera0" }));
+    grows(client);
+    started["filename"].as_str().unwrap().to_owned()
+}
+
+/// Waits until ten more pictures have been encoded.
+#[track_caller]
+pub fn grows(client: &mut Client) {
+    let mut sent = || {
+        let status = client.ok("get_stream_status", json!({ "device": "camera0" }));
+        status["metrics"]["frames_sent"].as_u64().unwrap()
+    };
+    let mut last = sent();
+    let mut more = 0;
+    wait_within(PATIENCE, "footage is added", || {
+        let now = sent();
+        // The encoder may have been started anew.
+        more += now.checked_sub(last).unwrap_or(now);
+        last = now;
+        (more >= 10).then_some(())
+    });
+}
+
 #[test]
 #[ignore = "needs root and QEMU: scripts/test v4l2"]
 fn cameras_that_are_plugged_in_are_live_without_a_setting() {
@@ -74,30 +101,14 @@ fn cameras_that_are_plugged_in_are_live_without_a_setting() {
     daemon.stop();
 }
 
-/// Frames that the encoder of camera0 has sent.
-fn frames(client: &mut Client) -> f64 {
-    client.ok("get_stream_status", json!({ "device": "camera0" }))["metrics"]["frames_sent"]
-        .as_f64()
-        .unwrap_or(0.0)
-}
-
-/// Waits until it has sent so many.
-#[track_caller]
-fn recorded(client: &mut Client, at_least: f64) {
-    wait_within(PATIENCE, "footage is added", || (frames(client) >= at_least).then_some(()));
-}
-
 #[test]
 #[ignore = "needs root and QEMU: scripts/test v4l2"]
 fn a_camera_that_is_pulled_out_comes_back_as_itself_and_its_recording_goes_on() {
     let guest = Guest::take();
     let daemon = guest.fieldcam(CONFIG);
     let mut client = daemon.login("operator");
-    connected(&mut client, 2);
-    client.ok("start_recording", json!({ "device": "camera0" }));
+    let name = record(&mut client, 2);
     let vivid = |verb: &str| guest.ok(&format!("echo vivid.0 >/sys/bus/platform/drivers/vivid/{verb}"));
-    recorded(&mut client, 10.0);
-    let before = frames(&mut client);
     let missing = || daemon.log().matches("nothing was recorded for 5 s").count();
     let missed = missing();
     vivid("unbind");
@@ -107,15 +118,12 @@ fn a_camera_that_is_pulled_out_comes_back_as_itself_and_its_recording_goes_on() 
     vivid("bind");
     let list = connected(&mut client, 2);
     assert_eq!(list.len(), 2, "a camera is listed twice: {list:?}");
-    // The encoder may have waited, or have been started anew.
-    let after = frames(&mut client);
-    recorded(&mut client, if after < before { 10.0 } else { after + 10.0 });
-    let stopped = client.ok("stop_recording", json!({ "device": "camera0" }));
-    let name = stopped["filename"].as_str().unwrap();
+    grows(&mut client);
+    assert_eq!(client.ok("stop_recording", json!({ "device": "camera0" }))["filename"], *name);
     // One recording, with what came before and what came after.
     let list = client.ok("list_recordings", json!({}));
     let files: Vec<_> = list["files"].as_array().unwrap().iter().map(|f| &f["filename"]).collect();
-    assert_eq!(files, [name], "{list}");
+    assert_eq!(files, [&name], "{list}");
     assert!(daemon.log().contains("gaps=1"), "the gap is not noted");
     daemon.stop();
 }

@@ -11,6 +11,7 @@ mod common;
 
 mod agent;
 mod cameras;
+mod compressed;
 mod controls;
 mod daemon;
 mod devices;

@@ -45,6 +45,21 @@ fn what_is_no_whole_picture_is_never_forwarded() {
 }
 
 #[test]
+fn h264_is_numbered_without_what_is_no_picture() {
+    let mut sorter = Sorter::new(mode(FourCc::H264), 0).unwrap();
+    let mut sort = |number, bytes: &[u8]| sorter.sort(filled(number, bytes)).0;
+    let sets = b"\0\0\0\x01\x67\x42\x01\0\0\0\x01\x68\xce";
+    assert_eq!(sort(7, sets).unwrap_err(), Fault::NoPicture);
+    let first = sort(8, b"\0\0\0\x01\x65\x88").unwrap();
+    assert_eq!((first.sequence, first.key.unwrap().missing()), (0, &sets[..]));
+    let second = sort(9, b"\0\0\0\x01\x41\x9a").unwrap();
+    assert_eq!((second.sequence, second.key), (1, None));
+    assert_eq!(sort(10, b"\xff\xd8\xff\xd9").unwrap_err(), Fault::Corrupt);
+    // That one is missing, and the next is no part of what can be decoded.
+    assert_eq!(sort(11, b"\0\0\0\x01\x41\x9a").unwrap().sequence, 3);
+}
+
+#[test]
 fn late_frames_and_those_whose_time_stands_still_are_not_forwarded() {
     let mut sorter = Sorter::new(mode(FourCc::GREY), 8).unwrap();
     let now = Mono::now();
@@ -83,13 +98,13 @@ proptest! {
     fn no_bytes_of_a_device_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         row in 0u32..64,
-        format in 0usize..6,
+        format in 0usize..7,
         width in 0u32..20,
         height in 0u32..20,
         sequence: u32,
     ) {
         use FourCc as F;
-        let fourcc = [F::MJPG, F::YUYV, F::UYVY, F::NV12, F::YU12, F::GREY][format];
+        let fourcc = [F::MJPG, F::YUYV, F::UYVY, F::NV12, F::YU12, F::GREY, F::H264][format];
         let mut sorter = Sorter::new(Mode { fourcc, width, height, rate: None }, row).unwrap();
         for n in [sequence, sequence.wrapping_add(1)] {
             if let (Ok(frame), _) = sorter.sort(filled(n, &bytes)) {

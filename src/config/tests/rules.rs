@@ -173,11 +173,26 @@ fn keys_that_would_do_nothing_for_a_camera_are_refused() {
     let network = "[[camera]]\nsource = \"rtsp://h/x\"\n";
     one_mistake(&format!("{network}fps = 5"), &[":3: camera[0].fps", "does nothing"]);
     one_mistake(&format!("{network}encoder = \"libx264\""), &["camera[0].encoder", "does nothing"]);
+    one_mistake(&format!("{network}format = \"H264\""), &["camera[0].format", "does nothing"]);
     one_mistake(&format!("{network}keep_warm = true"), &["camera[0].keep_warm", "does nothing"]);
     one_mistake("[[camera]]\nsource = \"test:testsrc\"\naudio = true", &["camera[0].audio", "does nothing"]);
     let shown = report_effective(&Loaded::from_text(network).unwrap());
     let camera = shown.split("[[camera]]").nth(1).unwrap();
     assert!(camera.contains("audio = false") && !camera.contains("fps"), "{camera}");
+}
+
+#[test]
+fn a_camera_may_be_asked_for_a_format() {
+    let format = |text: &str| {
+        let camera = format!("[[camera]]\nsource = \"v4l2:usb-1209:0001-A\"\nformat = \"{text}\"");
+        Loaded::from_text(&camera).map(|loaded| loaded.settings.camera[0].format)
+    };
+    assert_eq!(format("auto").unwrap(), CameraFormat::Auto);
+    for name in ["H264", "h264"] {
+        assert_eq!(format(name).unwrap(), CameraFormat::Named(*b"H264"));
+    }
+    let wrong = format("MJPEG").unwrap_err().to_string();
+    assert!(wrong.contains("did you mean \"MJPG\"?"), "{wrong}");
 }
 
 #[test]

@@ -159,11 +159,14 @@ fn a_snapshot_of_an_idle_camera_runs_the_source_alone() {
     );
 }
 
-#[test]
-fn a_camera_that_was_looked_at_rests_300_s_after_the_last_look() {
+#[tokio::test]
+async fn a_camera_that_was_looked_at_rests_300_s_after_the_last_look() {
     let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let heard = asked.clone();
-    let preview = Preview::of_frames(Fanout::new(), Makers::new(), move |until| {
+    let group = crate::supervise::Phases::default().add("test");
+    let spawner = crate::supervise::Spawner::start().unwrap();
+    let decoder = crate::snapshot::Decoder::new("ffmpeg".into(), spawner, group.clone());
+    let preview = Preview::of_frames(Fanout::new(), decoder, Makers::new(), group, move |until| {
         heard.lock().unwrap().push(until);
         true
     });

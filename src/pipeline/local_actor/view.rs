@@ -2,6 +2,7 @@
 
 use super::{LocalActor, PluggedIn};
 use crate::camera::CameraDef;
+use crate::encoder::Way;
 use crate::pipeline::cameras::NO_FFMPEG;
 use crate::pipeline::local::Stage;
 use crate::pipeline::view::{CameraStatus, CameraView, StreamPhase, Validation};
@@ -77,7 +78,10 @@ impl LocalActor {
         stream.held = self.machine.is_open();
         stream.started_us = children.started_us;
         stream.codec = view.encoded_as.filter(|_| active).map(str::to_owned);
-        stream.chosen = Some(self.chosen.clone());
+        stream.chosen = Some(match self.encoder_plan.way() {
+            Way::Copy => (Way::Copy, "the camera delivers H.264".into()),
+            way @ Way::Encode(_) => (way, self.chosen.reason.clone()),
+        });
         stream.given_up = self.selection.given_up().to_vec();
         stream.captured = self.device.as_ref().map(PluggedIn::counters);
         if let Some(encoder) = &children.encoder {

@@ -139,7 +139,7 @@ pub(super) struct Status {
     metrics: Metrics,
     /// Null while inactive.
     start_time: Option<String>,
-    /// Ours: what encodes it; left out where the camera does.
+    /// Ours: what encodes it, "copy" = a camera in the frame path that delivers H.264; left out of network cameras.
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<EncoderJson>,
     /// Ours: what came from a V4L2 camera.
@@ -189,9 +189,9 @@ pub(super) struct Metrics {
 pub(super) fn status(call: &Call, Device(id): Device) -> Result<Status> {
     let view = call.services.cameras.get(id)?;
     let stream = view.stream;
-    let given_up = stream.given_up.iter().map(|encoder| encoder.name()).collect();
+    let given_up = stream.given_up.iter().map(|way| way.name()).collect();
     Ok(Status {
-        encoder: stream.chosen.map(|c| EncoderJson { name: c.encoder.name(), reason: c.reason, given_up }),
+        encoder: stream.chosen.map(|(way, reason)| EncoderJson { name: way.name(), reason, given_up }),
         capture: stream.captured.map(|c| Capture {
             frames: c.good,
             lost: c.lost,

@@ -7,7 +7,7 @@ use crate::v4l2::FourCc;
 
 const SOFT: &str = "EHCI Host Controller";
 const HARD: &str = "xHCI Host Controller";
-const VGA: Wish = Wish { width: 640, height: 480, fps: 30, format: None };
+const VGA: Wish = Wish { width: 640, height: 480, fps: 30, format: None, avoid: None, encodes: u64::MAX };
 const RAW: Wish = Wish { format: Some(FourCc::YUYV), ..VGA };
 
 /// A box and the account of its buses.
@@ -119,14 +119,14 @@ fn bulk_super_speed_and_another_bus_leave_usb_2_alone() {
     let mut buses = Buses::new(SOFT);
     buses.start(0, &ELP, "1-1", VGA).unwrap();
     assert_eq!(buses.start(1, &BULK, "1-2", RAW).as_deref(), Ok("YUYV 640x480@30"));
-    let hd = Wish { width: 1920, height: 1080, fps: 60, format: None };
+    let hd = Wish { width: 1920, height: 1080, fps: 60, format: None, avoid: None, encodes: u64::MAX };
     assert_eq!(buses.start(2, &GRABBER, "2-1", hd).as_deref(), Ok("YUYV 1920x1080@60"));
 }
 
 #[test]
 fn a_full_speed_camera_takes_its_translator_and_little_of_the_bus() {
     let mut buses = Buses::new(SOFT);
-    let wish = Wish { width: 160, height: 120, fps: 9, format: None };
+    let wish = Wish { width: 160, height: 120, fps: 9, format: None, avoid: None, encodes: u64::MAX };
     assert_eq!(buses.start(0, &PURETHERMAL, "1-1.1", wish).as_deref(), Ok("UYVY 160x120@9"));
     assert_eq!(buses.start(1, &PURETHERMAL, "1-1.2", wish).as_deref(), Ok("UYVY 160x120@9"));
     let why = buses.start(2, &PURETHERMAL, "1-1.3", wish).unwrap_err();

@@ -221,6 +221,7 @@ proptest! {
             prop_assert!((1..=MAX_SIDE).contains(&size.width) && (1..=MAX_SIDE).contains(&size.height));
             prop_assert!(size.rates.iter().all(|r| r.seconds > 0 && r.per > 0));
         }
-        let _ = choose(&seen, &Wish { width: 640, height: 480, fps: 30, format: None }, |_| crate::v4l2::Carried::Yes);
+        let wish = Wish { width: 640, height: 480, fps: 30, format: None, avoid: None, encodes: 0 };
+        let _ = choose(&seen, &wish, |_| crate::v4l2::Carried::Yes);
     }
 }
