@@ -10,6 +10,8 @@ mod device_end;
 mod device_source;
 mod fanout;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod h264;
 mod huffman;
 mod keying;

@@ -8,7 +8,7 @@ use crate::base::Mono;
 use crate::capture::{FramePool, MpjpegParser};
 use crate::config::{Loaded, report_effective};
 use crate::encoder::ProgressParser;
-use crate::{auth, external, http, mediamtx, preview, recording, rpc};
+use crate::{auth, capture, external, http, mediamtx, preview, recording, rpc, usb};
 
 /// A name, and the way in.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,6 +26,8 @@ pub const TARGETS: &[Target] = &[
     ("mediamtx", mediamtx::fuzz::said),
     ("jpeg", preview::fuzz::picture),
     ("network", external::fuzz::answered),
+    ("usb", usb::fuzz::descriptors),
+    ("h264", capture::fuzz::h264),
 ];
 
 /// A configuration file. Panics when a mistake comes without a hint.

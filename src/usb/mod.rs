@@ -16,6 +16,8 @@ mod budget;
 mod buses;
 mod decide;
 mod descriptors;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod need;
 mod place;
 mod words;
