@@ -234,7 +234,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         store: &parts.store,
     };
     let health = Health::start(&background, clock.clone(), connections, &watched);
-    let announced = notices.clone();
+    let (announced, seen) = (notices.clone(), cameras.clone());
     let services = rpc::Services {
         auth,
         cameras,
@@ -254,7 +254,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     let server =
         http::serve(http::ServerOptions::of(&settings.server, tls.clone()), services, &listeners).await?;
     let pages = http::serve_health(settings.health.listen, health.clone(), &listeners).await?;
-    diag::serve(&data.run(), mediamtx.clone(), health, data.disk(), &background);
+    diag::serve(&data.run(), seen, mediamtx.clone(), health, data.disk(), &background);
     let endpoints = EndpointsFile::new(server, pages, &mediamtx.endpoints(), tls.as_ref());
     endpoints.write(&data.run())?;
     if let Some(tls) = tls {

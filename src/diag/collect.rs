@@ -87,6 +87,7 @@ fn add_daemon(parts: &mut Parts, told: &std::result::Result<Told, String>, data_
         Ok(told) => {
             parts.add("health.txt", &told.health);
             parts.add("mediamtx.txt", &told.paths);
+            parts.add("cameras.txt", &told.cameras);
             parts.add("faults.txt", &told.faults);
             parts.add("log.txt", &told.log);
         }

@@ -11,11 +11,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
+use super::camera;
 use crate::base::socket::reachable;
 use crate::disk::DataDisk;
 use crate::health::Health;
 use crate::log;
 use crate::mediamtx::MediaMtx;
+use crate::pipeline::Cameras;
 use crate::supervise::Group;
 
 /// Below the run directory.
@@ -34,13 +36,21 @@ pub(super) struct Told {
     pub version: String,
     pub health: String,
     pub paths: String,
+    pub cameras: String,
     pub log: String,
     pub faults: String,
 }
 
 /// Answers on the socket below `run_dir`, one asker at a time, until the phase stops. A box without it
 /// works all the same.
-pub fn serve(run_dir: &Path, mediamtx: MediaMtx, health: Health, disk: &DataDisk, group: &Group) {
+pub fn serve(
+    run_dir: &Path,
+    cameras: Cameras,
+    mediamtx: MediaMtx,
+    health: Health,
+    disk: &DataDisk,
+    group: &Group,
+) {
     let path = run_dir.join(SOCKET_NAME);
     let (stop, mut condition) = (group.stop().clone(), disk.follow());
     group.spawn("diag", async move {
@@ -62,7 +72,7 @@ pub fn serve(run_dir: &Path, mediamtx: MediaMtx, health: Health, disk: &DataDisk
                 }
                 asked = accept(listener.as_ref()) => {
                     let Ok((mut stream, _)) = asked else { return };
-                    let told = serde_json::to_vec(&tell(&mediamtx, &health)).unwrap_or_default();
+                    let told = serde_json::to_vec(&tell(&cameras, &mediamtx, &health)).unwrap_or_default();
                     // An asker that does not read ends itself only.
                     let _ = tokio::time::timeout(TELL_LIMIT, stream.write_all(&told)).await;
                 }
@@ -93,7 +103,7 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn tell(mediamtx: &MediaMtx, health: &Health) -> Told {
+fn tell(cameras: &Cameras, mediamtx: &MediaMtx, health: &Health) -> Told {
     let server = mediamtx.server().borrow().clone();
     let mut paths = format!("MediaMTX: {server:?}\n\n");
     for (name, path) in mediamtx.paths().iter() {
@@ -104,6 +114,7 @@ fn tell(mediamtx: &MediaMtx, health: &Health) -> Told {
         version: env!("CARGO_PKG_VERSION").into(),
         health: format!("{:#?}\n", health.report()),
         paths,
+        cameras: cameras.list().iter().map(camera::lines).collect(),
         log: log::recent_lines(),
         faults: log::recent_faults(),
     }

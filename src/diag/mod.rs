@@ -7,6 +7,7 @@
 //! Costs the daemon one sleeping task.
 
 mod archive;
+mod camera;
 mod collect;
 mod disk;
 mod inside;

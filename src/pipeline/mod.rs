@@ -30,8 +30,8 @@ pub use controls::{ControlList, ControlView, Controls};
 use local_actor::PluggedIn;
 pub use rung::{Counts, Rung, Tries};
 pub use view::{
-    CameraStatus, CameraView, EncoderView, FfmpegState, Hardware, StreamPhase, StreamStarted, StreamStopped,
-    StreamView, Validation,
+    CameraStatus, CameraView, EncoderView, FfmpegState, Hardware, RecoveryView, StreamPhase, StreamStarted,
+    StreamStopped, StreamView, Validation,
 };
 
 use crate::base::{Clock, Result};

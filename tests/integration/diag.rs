@@ -107,6 +107,7 @@ fn the_archive_of_a_running_box_tells_much_and_holds_no_secret() {
         ("disk.txt", vec!["inodes free", "recordings", "mounts:", " rw"]),
         ("database.txt", vec!["schema version", recording, "quick_check=ok", "snapshots: 1 rows"]),
         ("mediamtx.txt", vec!["camera1: PathState", "version"]),
+        ("cameras.txt", vec!["camera1 ", "CONNECTED"]),
         ("health.txt", vec!["verdict"]),
         ("system.txt", vec!["kernel: Linux", "MemTotal"]),
         ("faults.txt", vec![]),
