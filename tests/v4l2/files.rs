@@ -2,7 +2,7 @@
 //! or of a unit needs no new system.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::common::mediaserver;
@@ -13,9 +13,13 @@ const SYSTEM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/v4l2/system");
 /// What every image of a box holds.
 const COMMON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images/common");
 
-/// The daemon that runs in the guest: `FIELDCAM_TEST_PROGRAM` (a static one, say), or the one of this build.
-pub fn program() -> PathBuf {
-    std::env::var_os("FIELDCAM_TEST_PROGRAM").map_or_else(|| PathBuf::from(PROGRAM), PathBuf::from)
+/// Puts the daemon that runs in the guest to its place: `FIELDCAM_TEST_PROGRAM` (a static one, say), or the one of
+/// this build, without what only a debugger reads: half of the size.
+fn put_program(place: &Path) {
+    match std::env::var_os("FIELDCAM_TEST_PROGRAM") {
+        Some(program) => drop(std::fs::copy(program, place).unwrap()),
+        None => done(Command::new("strip").arg("-o").arg(place).arg(PROGRAM)),
+    }
 }
 
 /// Makes the disk.
@@ -28,8 +32,7 @@ pub fn pack(folder: &Path, image: &Path) {
     let programs = folder.join("usr/bin");
     std::fs::create_dir_all(&programs).unwrap();
     std::fs::copy(mediaserver::binary(), programs.join("mediamtx")).unwrap();
-    // Without what only a debugger reads: half of the size.
-    done(Command::new("strip").arg("-o").arg(programs.join("fieldcam")).arg(program()));
+    put_program(&programs.join("fieldcam"));
     let options = ["-all-root", "-comp", "lz4", "-quiet", "-no-progress", "-noappend"];
     done(Command::new("mksquashfs").arg(folder).arg(image).args(options));
 }

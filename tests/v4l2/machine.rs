@@ -14,13 +14,33 @@ use crate::files;
 /// As long as anything may take in the guest. A boot takes 20 s on a machine that has other work too.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
-/// The same emulation everywhere, also where there is KVM. Page tables of five levels would cost time for nothing.
-const QEMU: &str = "qemu-system-x86_64 -M q35,sata=off,smbus=off -cpu max,la57=off -accel tcg,thread=multi \
-    -smp 2 -m 2G -display none -nodefaults -no-reboot";
+/// What the guests have in common. The same emulation everywhere, also where there is KVM.
+const QEMU: &str = "-accel tcg,thread=multi -smp 2 -m 2G -display none -nodefaults -no-reboot";
 /// `panic=-1`: a kernel that cannot go on ends QEMU.
-const KERNEL: &str = "console=ttyS0 panic=-1 quiet loglevel=5 mitigations=off net.ifnames=0 \
+const KERNEL: &str = "panic=-1 quiet loglevel=5 mitigations=off net.ifnames=0 \
     systemd.unit=guest.target systemd.show_status=no systemd.mask=sys-fs-fuse-connections.mount \
     systemd.mask=systemd-remount-fs.service systemd.mask=systemd-udev-load-credentials.service";
+
+/// The kind of guest.
+struct Arch {
+    qemu: &'static str,
+    console: &'static str,
+}
+
+/// Page tables of five levels would cost time for nothing.
+const AMD64: Arch =
+    Arch { qemu: "qemu-system-x86_64 -M q35,sata=off,smbus=off -cpu max,la57=off", console: "ttyS0" };
+const ARM64: Arch =
+    Arch { qemu: "qemu-system-aarch64 -M virt,gic-version=3 -cpu cortex-a72", console: "ttyAMA0" };
+
+/// The kind that `FIELDCAM_TEST_GUEST_ARCH` names; amd64 without it.
+fn arch() -> Result<&'static Arch, String> {
+    match std::env::var("FIELDCAM_TEST_GUEST_ARCH").as_deref() {
+        Err(_) | Ok("amd64") => Ok(&AMD64),
+        Ok("arm64") => Ok(&ARM64),
+        Ok(other) => Err(format!("FIELDCAM_TEST_GUEST_ARCH is amd64 or arm64, not {other:?}")),
+    }
+}
 
 /// The serial log of the last boot, for whoever comes afterwards.
 const LOG: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/v4l2-console.log");
@@ -58,12 +78,13 @@ impl Machine {
         let system = std::env::var_os("FIELDCAM_TEST_GUEST_KERNEL")
             .map(PathBuf::from)
             .ok_or("FIELDCAM_TEST_GUEST_KERNEL names the folder that scripts/guest --kernel prints")?;
+        let arch = arch()?;
         let scratch = tempfile::Builder::new().prefix("fieldcam-v4l2-").tempdir().unwrap();
         let disk = scratch.path().join("files.squashfs");
         files::pack(&scratch.path().join("files"), &disk);
         let begun = Instant::now();
         let ports = Ports::choose();
-        let mut qemu = spawn(command(&system, &disk, &ports));
+        let mut qemu = spawn(command(arch, &system, &disk, &ports));
         let complaints = collect(qemu.stderr.take().expect("piped"));
         let agent = Agent::new(ports.outside(Ports::AGENT));
         let machine = Machine { qemu: Mutex::new(qemu), complaints, agent, ports };
@@ -107,17 +128,20 @@ impl Machine {
     }
 }
 
-fn command(system: &Path, disk: &Path, ports: &Ports) -> Command {
-    let mut words = QEMU.split_whitespace();
+fn command(arch: &Arch, system: &Path, disk: &Path, ports: &Ports) -> Command {
+    let mut words = arch.qemu.split_whitespace().chain(QEMU.split_whitespace());
     let mut qemu = Command::new(words.next().expect("a program"));
     let forwards: String = ports.0.iter().map(|(i, o)| format!(",hostfwd=tcp:127.0.0.1:{o}-:{i}")).collect();
     qemu.args(words)
-        .args(["-append", KERNEL, "-serial", &format!("file:{LOG}")])
+        .args(["-append", &format!("console={} {KERNEL}", arch.console)])
+        .args(["-serial", &format!("file:{LOG}")])
         .arg("-kernel")
         .arg(system.join("vmlinuz"))
         .arg("-initrd")
         .arg(system.join("initrd"))
-        .args(["-nic", &format!("user,model=virtio-net-pci{forwards}")]);
+        .args(["-netdev", &format!("user,id=net{forwards}")])
+        // Nothing boots from it, so its ROM need not be installed.
+        .args(["-device", "virtio-net-pci,netdev=net,romfile="]);
     for image in [&system.join("root.squashfs"), disk] {
         qemu.args(["-drive", &format!("file={},if=virtio,format=raw,readonly=on", image.display())]);
     }
