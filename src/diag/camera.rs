@@ -18,11 +18,11 @@ pub(super) fn lines(view: &CameraView) -> String {
     if !view.formats.is_empty() {
         more("formats", view.formats.join(" "));
     }
-    if let Some(chosen) = &stream.chosen {
-        more("encoder", format!("{chosen:?}"));
+    if let Some((way, reason)) = &stream.chosen {
+        more("encoder", format!("{} ({reason})", way.name()));
     }
-    if let Some(count) = stream.captured {
-        more("pictures", format!("{count:?}"));
+    if let Some(meter) = &stream.captured {
+        more("pictures", format!("{:?}", meter.counters()));
     }
     if let Some(recovery) = &view.recovery {
         more("recovery", recovered(recovery));

@@ -2,7 +2,7 @@
 
 use super::rung::{Counts, Rung};
 use crate::base::{CameraId, Mono};
-use crate::capture::CaptureCounters;
+use crate::capture::CaptureMeter;
 use crate::encoder::Way;
 use crate::notice::CameraRow;
 
@@ -195,8 +195,8 @@ pub struct StreamView {
     pub chosen: Option<(Way, String)>,
     /// What died too often here.
     pub given_up: Vec<Way>,
-    /// What came from its V4L2 device; none for other cameras.
-    pub captured: Option<CaptureCounters>,
+    /// Counts what comes from its V4L2 device, also while nothing else of the stream changes; none for other cameras.
+    pub captured: Option<CaptureMeter>,
     /// Readers other than ours.
     pub readers: u32,
     /// Bytes sent to readers since the path became ready.

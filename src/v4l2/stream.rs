@@ -288,7 +288,8 @@ impl Stream {
         }
     }
 
-    /// The next picture, if there is one.
+    /// The next picture, if there is one. One in a buffer that somebody still reads is none: v4l2loopback fills and
+    /// hands out its buffers whether they were given back or not.
     pub fn take(&mut self) -> io::Result<Option<Filled>> {
         let mut buffer = self.buffer(0);
         match call(&self.device, DQBUF, &mut buffer) {

@@ -12,9 +12,7 @@ use super::view::first_view_of_device;
 use super::{LocalActor, Running};
 use crate::base::{CameraId, Mono, Result};
 use crate::camera::CameraDef;
-use crate::capture::{
-    CaptureCounters, CaptureMeter, DevicePlan, DeviceSource, Fanout, FrameFormat, SourceEvent,
-};
+use crate::capture::{CaptureMeter, DevicePlan, DeviceSource, Fanout, FrameFormat, SourceEvent};
 use crate::config::{CameraFormat, H264Encoder};
 use crate::device::Node;
 use crate::encoder::EncodePlan;
@@ -130,9 +128,9 @@ impl PluggedIn {
         Ok(Box::new((source, watch)))
     }
 
-    /// What came from it since it was first seen.
-    pub fn counters(&self) -> CaptureCounters {
-        self.meter.counters()
+    /// Counts what comes from it since it was first seen.
+    pub fn meter(&self) -> CaptureMeter {
+        self.meter.clone()
     }
 
     /// Why it cannot be used, if so.

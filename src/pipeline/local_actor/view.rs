@@ -83,7 +83,7 @@ impl LocalActor {
             way @ Way::Encode(_) => (way, self.chosen.reason.clone()),
         });
         stream.given_up = self.selection.given_up().to_vec();
-        stream.captured = self.device.as_ref().map(PluggedIn::counters);
+        stream.captured = self.device.as_ref().map(PluggedIn::meter);
         if let Some(encoder) = &children.encoder {
             stream.encoder = Some(encoder.view());
             stream.frames_sent = children.frames;

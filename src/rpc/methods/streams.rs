@@ -192,7 +192,7 @@ pub(super) fn status(call: &Call, Device(id): Device) -> Result<Status> {
     let given_up = stream.given_up.iter().map(|way| way.name()).collect();
     Ok(Status {
         encoder: stream.chosen.map(|(way, reason)| EncoderJson { name: way.name(), reason, given_up }),
-        capture: stream.captured.map(|c| Capture {
+        capture: stream.captured.map(|meter| meter.counters()).map(|c| Capture {
             frames: c.good,
             lost: c.lost,
             corrupt: c.corrupt,
