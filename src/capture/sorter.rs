@@ -144,14 +144,16 @@ impl Sorter {
     }
 }
 
-/// Rows and bytes of a row of each plane, without padding (`Documentation/userspace-api/media/v4l` of Linux).
-fn planes(fourcc: FourCc, width: u32, height: u32) -> Vec<(usize, usize)> {
+/// Rows and bytes of a row of each plane, without padding (`Documentation/userspace-api/media/v4l` of Linux);
+/// a plane that the format has not is without rows.
+fn planes(fourcc: FourCc, width: u32, height: u32) -> [(usize, usize); 3] {
+    const NONE: (usize, usize) = (0, 0);
     let (width, height) = (width as usize, height as usize);
     match fourcc {
-        FourCc::YUYV | FourCc::UYVY => vec![(height, width * 2)],
-        FourCc::NV12 => vec![(height, width), (height / 2, width)],
-        FourCc::YU12 => vec![(height, width), (height / 2, width / 2), (height / 2, width / 2)],
-        _ => vec![(height, width)],
+        FourCc::YUYV | FourCc::UYVY => [(height, width * 2), NONE, NONE],
+        FourCc::NV12 => [(height, width), (height / 2, width), NONE],
+        FourCc::YU12 => [(height, width), (height / 2, width / 2), (height / 2, width / 2)],
+        _ => [(height, width), NONE, NONE],
     }
 }
 

@@ -22,6 +22,11 @@ fn put_program(place: &Path) {
     }
 }
 
+/// Puts this test program beside it, for what is to be seen from within a process.
+fn put_tests(place: &Path) {
+    done(Command::new("strip").arg("-o").arg(place).arg(std::env::current_exe().unwrap()));
+}
+
 /// Makes the disk.
 pub fn pack(folder: &Path, image: &Path) {
     for part in [COMMON, SYSTEM] {
@@ -33,6 +38,7 @@ pub fn pack(folder: &Path, image: &Path) {
     std::fs::create_dir_all(&programs).unwrap();
     std::fs::copy(mediaserver::binary(), programs.join("mediamtx")).unwrap();
     put_program(&programs.join("fieldcam"));
+    put_tests(&folder.join("usr/lib/test/tests"));
     let options = ["-all-root", "-comp", "lz4", "-quiet", "-no-progress", "-noappend"];
     done(Command::new("mksquashfs").arg(folder).arg(image).args(options));
 }

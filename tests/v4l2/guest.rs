@@ -63,6 +63,12 @@ impl Guest {
         self.ok(&format!("mkdir -p \"$(dirname {path})\"; base64 -d >{path} <<<'{}'", STANDARD.encode(text)));
     }
 
+    /// Reads a file.
+    #[track_caller]
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        STANDARD.decode(self.ok(&format!("base64 --wrap=0 {path}"))).unwrap()
+    }
+
     /// Starts a shell command as a service of its own; it is stopped when the answer is dropped.
     #[track_caller]
     pub fn service(&self, name: &str, command: &str) -> Service<'_> {
@@ -76,6 +82,12 @@ impl Guest {
     pub fn loopback(&self, number: u32, name: &str) -> Loopback<'_> {
         self.ok(&format!("v4l2loopback-ctl add -n '{name}' -x 1 /dev/video{number}"));
         Loopback { guest: self, number, there: RefCell::new(true) }
+    }
+
+    /// The node of vivid's first camera; its number is another once the driver was away.
+    #[track_caller]
+    pub fn vivid(&self) -> String {
+        self.ok("cd /sys/class/video4linux; for it in *; do grep -q vivid-000-vid-cap $it/name && echo /dev/$it; done; true")
     }
 
     /// Takes vivid's cameras away until the answer is dropped.

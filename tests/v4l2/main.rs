@@ -18,6 +18,7 @@ mod devices;
 mod faults;
 mod files;
 mod guest;
+mod lent;
 mod live;
 mod machine;
 mod synthetic;
