@@ -10,6 +10,7 @@
 mod common;
 
 mod agent;
+mod burnt_in;
 mod cameras;
 mod compressed;
 mod controls;
@@ -21,6 +22,7 @@ mod guest;
 mod lent;
 mod live;
 mod machine;
+mod steady;
 mod synthetic;
 mod usb;
 mod usbip;
