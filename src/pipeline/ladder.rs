@@ -233,7 +233,9 @@ impl Ladder {
             (self.rung, self.rests) = (None, 0);
         } else if lived >= HELD {
             let before = |rung: Rung| Rung::ALL[..rung as usize].last().copied();
-            self.rung = self.rung.filter(|helped| *helped != Rung::Quarantine).and_then(before);
+            // No trouble begins with what takes other cameras of the same driver away.
+            let first = |helped: &Rung| !matches!(helped, Rung::Rebind | Rung::Quarantine);
+            self.rung = self.rung.filter(first).and_then(before);
         }
     }
 

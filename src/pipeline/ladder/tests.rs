@@ -158,6 +158,30 @@ fn what_helped_for_a_while_is_tried_first_and_what_did_not_is_passed() {
 }
 
 #[test]
+fn no_trouble_begins_with_what_takes_other_cameras_away() {
+    let mut ladder = flowing();
+    play(
+        &mut ladder,
+        HELPED,
+        &[
+            (60_000, Event::Fault(Fault::Silent), climb(Rung::Restream)),
+            (61_500, Event::Tick, climb(Rung::Reopen)),
+            (61_510, Event::Closed, None),
+            (61_520, Event::Opened, None),
+            (64_500, Event::Tick, climb(Rung::Rebind)),
+            (64_510, Event::Closed, None),
+            (64_600, Event::Unplugged, None),
+            (64_700, Event::Plugged, None),
+            (64_710, Event::Helped, None),
+            (64_720, Event::Opened, None),
+        ],
+    );
+    ladder.step(at(65_000), HELPED, Event::Good);
+    let next = ladder.step(at(70_000), HELPED, Event::Fault(Fault::Broken));
+    assert_eq!(next, climb(Rung::Restream));
+}
+
+#[test]
 fn what_no_driver_cures_disturbs_no_driver() {
     let mut ladder = Ladder::default();
     play(
