@@ -137,11 +137,10 @@ impl LocalActor {
                 }
                 self.climb(Event::Good).await;
                 self.take(local::Event::SourceUp(run)).await;
-            }
-            SourceEvent::Mode(mode) => {
-                self.delivers(mode).await;
                 self.look_at_bus().await;
             }
+            // It does not stream yet, so its bus does not know of it either.
+            SourceEvent::Mode(mode) => self.delivers(mode).await,
             SourceEvent::BusFull => self.bus_said_full(),
             SourceEvent::Silent(how_long) => {
                 tracing::warn!(camera = %id, "no good picture for {how_long:?}");
