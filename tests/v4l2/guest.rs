@@ -173,7 +173,7 @@ pub const MJPEG: &str = "-c:v mjpeg -q:v 5 -pix_fmt yuvj420p";
 pub const H264: &str = "-c:v libx264 -preset ultrafast -tune zerolatency -g 5 -pix_fmt yuv420p";
 pub const YUYV: &str = "-c:v rawvideo -pix_fmt yuyv422";
 
-impl Loopback<'_> {
+impl<'a> Loopback<'a> {
     /// Its device node.
     pub fn node(&self) -> String {
         format!("/dev/video{}", self.number)
@@ -181,7 +181,7 @@ impl Loopback<'_> {
 
     /// Lets FFmpeg write a test picture of 320x180 at 5 a second, and waits until it can be captured.
     #[track_caller]
-    pub fn feed(&self, encoder: &str) -> Service<'_> {
+    pub fn feed(&self, encoder: &str) -> Service<'a> {
         let node = self.node();
         let source = "-v warning -nostdin -re -f lavfi -i testsrc2=size=320x180:rate=5";
         let writer = self

@@ -36,6 +36,8 @@ pub struct UvcCamera {
     pictures: Arc<Vec<Vec<u8>>>,
     /// What its brightness was set to.
     pub brightness: Arc<AtomicI16>,
+    /// It gives no pictures.
+    mute: Arc<AtomicBool>,
 }
 
 impl UvcCamera {
@@ -65,7 +67,14 @@ impl UvcCamera {
             bandwidth,
             pictures: Arc::new(pictures),
             brightness: Arc::new(AtomicI16::new(128)),
+            mute: Arc::default(),
         }
+    }
+
+    /// From now on it gives no pictures, until the kernel configures it anew: its program hangs, and nothing that
+    /// its driver asks it for brings it back.
+    pub fn mute(&self) {
+        self.mute.store(true, Ordering::SeqCst);
     }
 
     /// Plugs it into a port of the guest, 0 to 7, and waits until its driver has it.
@@ -76,12 +85,13 @@ impl UvcCamera {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap().port();
         let descriptors = uvc::Descriptors::new(self.vendor, self.product, &self.serial, self.bandwidth);
-        let device = uvc::Device::new(descriptors, self.bandwidth, self.brightness.clone());
+        let (brightness, mute) = (self.brightness.clone(), self.mute.clone());
+        let device = uvc::Device::new(descriptors, self.bandwidth, brightness, mute.clone());
         let (pictures, packet) = (self.pictures.clone(), self.bandwidth.1);
         std::thread::spawn(move || {
             let (line, _) = listener.accept().unwrap();
             // It ends when the kernel lets go of the device.
-            let _ = serve(line, device, pictures, packet);
+            let _ = serve(line, device, pictures, packet, mute);
         });
         let hub = "/sys/devices/platform/vhci_hcd.0";
         // 65538 = bus 1, device 2, of ours; 3 = high speed.
@@ -116,6 +126,18 @@ impl PluggedIn<'_> {
     }
 }
 
+impl PluggedIn<'_> {
+    pub fn try_authorize(&self) -> Result<(), String> {
+        let said = self.guest.run(&format!("echo 1 >{}/authorized", self.folder()));
+        if said.status == 0 {
+            return Ok(());
+        }
+        let kernel =
+            self.guest.run("journalctl --boot --dmesg --no-pager --output=short-monotonic --lines=40");
+        Err(format!("{}\n{}", said.err, kernel.out))
+    }
+}
+
 impl Drop for PluggedIn<'_> {
     fn drop(&mut self) {
         let detach = "/sys/devices/platform/vhci_hcd.0/detach";
@@ -142,12 +164,13 @@ fn serve(
     mut device: uvc::Device,
     pictures: Arc<Vec<Vec<u8>>>,
     packet: u16,
+    mute: Arc<AtomicBool>,
 ) -> io::Result<()> {
     line.set_nodelay(true)?;
     let out = Arc::new(Mutex::new(line.try_clone()?));
     let waiting = Arc::new(Waiting::default());
     let (to, queue) = (out.clone(), waiting.clone());
-    let pictures = std::thread::spawn(move || stream(&to, &queue, &pictures, packet));
+    let pictures = std::thread::spawn(move || stream(&to, &queue, &pictures, packet, &mute));
     let ended = answer(line, &out, &waiting, &mut device);
     waiting.over.store(true, Ordering::SeqCst);
     waiting.came.notify_all();
@@ -210,7 +233,13 @@ fn answer(
 }
 
 /// Fills a transfer with a picture five times a second.
-fn stream(out: &Mutex<TcpStream>, waiting: &Waiting, pictures: &[Vec<u8>], packet: u16) -> io::Result<()> {
+fn stream(
+    out: &Mutex<TcpStream>,
+    waiting: &Waiting,
+    pictures: &[Vec<u8>],
+    packet: u16,
+    mute: &AtomicBool,
+) -> io::Result<()> {
     let mut next = Instant::now();
     for (count, picture) in pictures.iter().cycle().enumerate() {
         next = (next + Duration::from_millis(200)).max(Instant::now());
@@ -219,6 +248,9 @@ fn stream(out: &Mutex<TcpStream>, waiting: &Waiting, pictures: &[Vec<u8>], packe
                 return Ok(());
             }
             let now = Instant::now();
+            if mute.load(Ordering::SeqCst) {
+                next = next.max(now + Duration::from_millis(200));
+            }
             let transfers = waiting.transfers.lock().unwrap();
             if now < next {
                 drop(waiting.came.wait_timeout(transfers, next - now).unwrap());

@@ -1,7 +1,7 @@
 //! What the emulated camera says of itself and to requests: USB Video Class 1.0, one MJPEG size, one control.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
 
 pub const WIDTH: u16 = 320;
 pub const HEIGHT: u16 = 180;
@@ -100,11 +100,17 @@ pub struct Device {
     descriptors: Descriptors,
     asks: u16,
     brightness: Arc<AtomicI16>,
+    mute: Arc<AtomicBool>,
 }
 
 impl Device {
-    pub fn new(descriptors: Descriptors, bandwidth: Bandwidth, brightness: Arc<AtomicI16>) -> Device {
-        Device { descriptors, asks: bandwidth.1, brightness }
+    pub fn new(
+        descriptors: Descriptors,
+        bandwidth: Bandwidth,
+        brightness: Arc<AtomicI16>,
+        mute: Arc<AtomicBool>,
+    ) -> Device {
+        Device { descriptors, asks: bandwidth.1, brightness, mute }
     }
 
     /// What it answers to a request; `None` = it refuses.
@@ -115,6 +121,11 @@ impl Device {
                 6 => self.descriptors.descriptor(selector, value),
                 0 => Some(vec![0, 0]),
                 8 => Some(vec![1]),
+                // Configured: it begins anew.
+                9 => {
+                    self.mute.store(false, Ordering::SeqCst);
+                    Some(Vec::new())
+                }
                 _ => Some(Vec::new()),
             };
         }
