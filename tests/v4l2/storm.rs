@@ -40,7 +40,7 @@ const CONFIG: &str =
 /// Every camera is read all the time: who asked for one picture is taken for somebody who looks for 300 s.
 const LOOK: Duration = Duration::from_secs(60);
 /// Faults in a run that nobody asked for more of.
-const FEW: usize = 24;
+const FEW: usize = 12;
 /// So many are no short run.
 const MANY: usize = 200;
 /// So long pictures have to come without a break. After three seconds the next trouble begins at the rung that helped.
