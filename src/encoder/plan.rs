@@ -56,7 +56,7 @@ impl EncodePlan {
     /// The list that reads our Matroska stream and publishes H.264, which is not encoded again if it is that.
     pub fn plan(&self) -> Plan {
         let mut args = opening();
-        if self.way() == Way::Encode(self.encoder) {
+        if self.way() != Way::Copy {
             args.extend(nobuffer());
         }
         args.extend(plain(&[

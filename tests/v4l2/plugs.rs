@@ -17,8 +17,10 @@ const FEW: u64 = 10;
 /// What is required of 95 % of all: after udev's own event a plug, after the kernel's an unplug.
 const PLUG: Duration = Duration::from_millis(100);
 const UNPLUG: Duration = Duration::from_millis(20);
-/// What both may take here, ten times what P05 would like for the whole way: the processor is emulated and has the rest
-/// of the machine's work too, and the box is not optimised.
+/// The processor is emulated and has the rest of the machine's work too, and the box is not optimised: half of them may
+/// take so many times what is required,
+const EMULATED: u32 = 10;
+/// and nearly all of them that.
 const MOST: Duration = Duration::from_secs(1);
 
 /// Where what was heard is written down, in the guest.
@@ -140,11 +142,11 @@ fn a_plug_and_an_unplug_are_told_within_their_time() {
         assert!(times.len() as u64 >= cycles, "{what}: {} of {cycles} in\n{events}\n{all:?}", times.len());
         let ms = |percent| quantile(&times, percent).as_secs_f64() * 1e3;
         let required = most.map(|most: Duration| most.as_millis().to_string()).unwrap_or_default();
-        if most.is_some() && quantile(&times, 95) > MOST {
+        if most.is_some_and(|most| quantile(&times, 50) > most * EMULATED || quantile(&times, 95) > MOST) {
             late.push(what);
         }
         let _ = writeln!(out, "{what:26} {:>8.1} {:>8.1} {:>8.1} {required:>9}", ms(50), ms(95), ms(100));
     }
-    assert_eq!(late, Vec::<&str>::new(), "more than {MOST:?}");
+    assert_eq!(late, Vec::<&str>::new(), "half of them take {EMULATED} times too long, or some {MOST:?}");
     daemon.stop();
 }

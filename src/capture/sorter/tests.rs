@@ -57,6 +57,8 @@ fn h264_is_numbered_without_what_is_no_picture() {
     assert_eq!(sort(10, b"\xff\xd8\xff\xd9").unwrap_err(), Fault::Corrupt);
     // That one is missing, and the next is no part of what can be decoded.
     assert_eq!(sort(11, b"\0\0\0\x01\x41\x9a").unwrap().sequence, 3);
+    // So is one of a driver that began anew.
+    assert_eq!(sort(0, b"\0\0\0\x01\x41\x9a").unwrap().sequence, 5);
 }
 
 #[test]
