@@ -12,8 +12,9 @@ use super::request::Request;
 const BETWEEN: Duration = Duration::from_millis(100);
 /// Attempts to give the device its driver back.
 const ATTEMPTS: u32 = 5;
-/// bInterfaceClass of USB video, bDeviceClass of hubs.
+/// bInterfaceClass of USB video, bInterfaceSubClass of its streams, bDeviceClass of hubs.
 const VIDEO: &str = "0e";
+const STREAMING: &str = "02";
 const HUB: &str = "09";
 
 /// The kernel's tree.
@@ -54,6 +55,10 @@ impl Sysfs {
             Err(e) => return Err(format!("its driver cannot be found: {e}")),
         };
         write(&driver.join("unbind"), name).map_err(|e| format!("its driver does not let go: {e}"))?;
+        for claimed in claimed(&device, &driver) {
+            // Some go with the first; one that stays is what bind complains about.
+            let _ = write(&driver.join("unbind"), &claimed);
+        }
         again(|| write(&driver.join("bind"), name)).map_err(|e| format!("its driver does not take it: {e}"))
     }
 
@@ -92,6 +97,26 @@ impl Sysfs {
             .filter(|node| node.file_name().as_encoded_bytes().starts_with(b"video"))
             .any(|node| fs::canonicalize(node.path()).is_ok_and(|at| at != device && at.starts_with(device)))
     }
+}
+
+/// The streams of a USB camera that its driver has taken for itself: uvcvideo keeps them while anybody has the node
+/// open, finds them taken when it is bound anew, and makes no node then. Those of another camera in the same device
+/// are left alone: an interface association tells them apart.
+fn claimed(device: &Path, driver: &Path) -> Vec<String> {
+    let (Some(name), Some(above)) = (device.file_name(), device.parent()) else { return Vec::new() };
+    let Some((usb, _)) = name.to_str().and_then(|name| name.split_once(':')) else { return Vec::new() };
+    let function = |at: &Path| attribute(at, "iad_bFirstInterface");
+    let is_stream = |at: &Path| {
+        attribute(at, "bInterfaceSubClass").as_deref() == Some(STREAMING)
+            && function(at) == function(device)
+            && fs::canonicalize(at.join("driver")).is_ok_and(|its| its == driver)
+    };
+    let beside = fs::read_dir(above).into_iter().flatten().flatten();
+    beside
+        .filter(|entry| is_stream(&entry.path()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|other| other.split_once(':').is_some_and(|(its, _)| its == usb))
+        .collect()
 }
 
 fn has_video_interface(device: &Path) -> bool {

@@ -156,7 +156,7 @@ impl Ladder {
             Event::Fault(fault) => self.fault(now, can, fault),
             Event::Closed => {
                 self.open = false;
-                self.closed(now);
+                self.closed(now, can);
                 None
             }
             Event::Helped => {
@@ -239,9 +239,11 @@ impl Ladder {
         }
     }
 
-    fn closed(&mut self, now: Mono) {
+    fn closed(&mut self, now: Mono, can: Can) {
         match self.state {
             State::Trying(rung, until, Hold::Closing) => self.state = State::Trying(rung, until, Hold::No),
+            // The helper was done before the reader of a driver that let go late.
+            State::Trying(_, _, Hold::No) if can.wanted => {}
             // As it was told to: nobody wants it any more.
             State::First(_) | State::Trying(_, _, Hold::No) => self.state = State::Idle,
             State::Flowing(since) => {

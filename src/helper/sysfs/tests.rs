@@ -67,6 +67,32 @@ fn a_cameras_driver_is_unbound_and_bound() {
 }
 
 #[test]
+fn a_cameras_streams_go_with_it_and_those_of_another_camera_stay() {
+    let (dir, sysfs) = tree();
+    let usb = dir.path().join("devices/usb1/1-1/1-1.4");
+    let beside = |name: &str, subclass: &str, first: &str| {
+        let at = usb.join(name);
+        fs::create_dir_all(&at).unwrap();
+        fs::write(at.join("bInterfaceSubClass"), subclass).unwrap();
+        fs::write(at.join("iad_bFirstInterface"), first).unwrap();
+        if name != "1-1.4:1.0" {
+            symlink(dir.path().join("bus/usb/drivers/uvcvideo"), at.join("driver")).unwrap();
+        }
+    };
+    beside("1-1.4:1.0", "01\n", "00\n");
+    beside("1-1.4:1.2", "01\n", "02\n");
+    beside("1-1.4:1.3", "02\n", "02\n");
+    let said =
+        |file: &str| fs::read_to_string(dir.path().join("bus/usb/drivers/uvcvideo").join(file)).unwrap();
+    asked(&sysfs, "rebind 1-1.4:1.0").unwrap();
+    assert_eq!(said("unbind"), "1-1.4:1.0");
+    // What is written last is what the file holds.
+    beside("1-1.4:1.1", "02\n", "00\n");
+    asked(&sysfs, "rebind 1-1.4:1.0").unwrap();
+    assert_eq!((&*said("unbind"), &*said("bind")), ("1-1.4:1.1", "1-1.4:1.0"));
+}
+
+#[test]
 fn a_cameras_usb_device_is_taken_off_and_put_on() {
     let (dir, sysfs) = tree();
     asked(&sysfs, "reauthorize 1-1.4").unwrap();

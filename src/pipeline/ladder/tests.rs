@@ -158,6 +158,32 @@ fn what_helped_for_a_while_is_tried_first_and_what_did_not_is_passed() {
 }
 
 #[test]
+fn a_driver_that_lets_go_after_the_helper_is_done_does_not_end_the_climb() {
+    let mut ladder = flowing();
+    play(
+        &mut ladder,
+        HELPED,
+        &[
+            (60_000, Event::Fault(Fault::Silent), climb(Rung::Restream)),
+            (61_500, Event::Tick, climb(Rung::Reopen)),
+            (61_510, Event::Closed, None),
+            (61_520, Event::Opened, None),
+            (64_500, Event::Tick, climb(Rung::Rebind)),
+            (64_600, Event::Helped, None),
+            (65_000, Event::Closed, None),
+            // And its driver made no node of it.
+            (65_010, Event::Unplugged, None),
+            (74_500, Event::Tick, climb(Rung::Reauthorize)),
+        ],
+    );
+    // Nobody wants it any more: then it is over.
+    ladder.step(at(74_600), HELPED, Event::Helped);
+    let nobody = Can { wanted: false, ..HELPED };
+    assert_eq!(ladder.step(at(74_700), nobody, Event::Closed), None);
+    assert_eq!(ladder.deadline(), None);
+}
+
+#[test]
 fn no_trouble_begins_with_what_takes_other_cameras_away() {
     let mut ladder = flowing();
     play(
