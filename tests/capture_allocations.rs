@@ -1,33 +1,18 @@
 //! No allocation per frame: from FFmpeg's bytes through pool, fan-out and consumers to the bytes
 //! before each frame at the encoder.
 #![allow(clippy::unwrap_used, reason = "see common")]
-#![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use fieldcam::base::Mono;
 use fieldcam::capture::{Fanout, Frame, FrameFormat, FramePool, MpjpegParser};
 use fieldcam::config::H264Encoder;
 use fieldcam::encoder::EncodePlan;
 
-struct Counting;
+#[path = "common/counting.rs"]
+mod counting;
 
-static CALLS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is passed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is handed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is handed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use counting::{CALLS, Counting};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

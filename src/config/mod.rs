@@ -20,6 +20,7 @@ mod load;
 mod mistake;
 mod reference;
 mod report;
+mod resolution;
 mod rule;
 mod settings;
 mod source;
@@ -33,9 +34,10 @@ pub use load::{Loaded, Sources, load};
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use reference::reference;
 pub use report::{report_effective, report_mistakes};
+pub use resolution::Resolution;
 pub use settings::{
-    Auth, CameraSection, Cameras, Discovery, Ffmpeg, Health, Log, MediaMtx, Recording, Resolution, Server,
-    Settings, Storage, Synthetic, keys,
+    Auth, CameraSection, Cameras, Discovery, Ffmpeg, Health, Log, MediaMtx, Recording, Server, Settings,
+    Storage, Synthetic, keys,
 };
 pub use source::{
     FilePath, PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials, hide_pairs, rtsp_port,

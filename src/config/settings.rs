@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::encoder::VideoEncoder;
 use super::format::CameraFormat;
 use super::host_entry::{HostEntry, host_entries};
 use super::key::{Key, Preset, Scope};
+use super::resolution::Resolution;
 use super::rule::{
     Fault, Rule, Shape, Show, address, duration, file, folder, hosts, line, one_of, optional, origins,
     parsed, percent, positive, program, secret, switch, unknown, whole, wrong_type,
@@ -335,39 +335,6 @@ fn synthetic() -> Rule<Synthetic> {
             .map(Synthetic::Count)
             .map_err(|fault| Fault::new(fault.what, format!("write {wanted}"))),
     })
-}
-
-/// A picture's size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Resolution {
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-}
-
-impl Resolution {
-    const EXPECTS: &'static str = "\"WIDTHxHEIGHT\" in even numbers from \"160x120\" to \"4096x4096\"";
-}
-
-impl std::fmt::Display for Resolution {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}", self.width, self.height)
-    }
-}
-
-impl FromStr for Resolution {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |s: &str| s.bytes().all(|b| b.is_ascii_digit()).then(|| s.parse::<u32>().ok()).flatten();
-        text.split_once('x')
-            .and_then(|(w, h)| Some((number(w)?, number(h)?)))
-            // H.264 with 4:2:0 halves both; 4096 is as large as hardware encoders take.
-            .filter(|(w, h)| (160..=4096).contains(w) && (120..=4096).contains(h) && w % 2 == 0 && h % 2 == 0)
-            .map(|(width, height)| Self { width, height })
-            .ok_or_else(|| format!("is {text:?}"))
-    }
 }
 
 fn camera_id() -> Rule<CameraId> {

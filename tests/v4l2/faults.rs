@@ -45,7 +45,7 @@ fn cured(client: &mut Client, rung: &str) -> u64 {
 /// It is one recording still, both cameras are who they were, and what is missing is noted.
 #[track_caller]
 fn the_same_recording_goes_on(daemon: &Daemon<'_>, client: &mut Client, name: &str) {
-    grows(client);
+    grows(client, "camera0");
     let list = client.ok("get_camera_list", json!({}));
     assert_eq!((list["total"].as_u64(), list["connected"].as_u64()), (Some(2), Some(2)), "{list}");
     let stopped = client.ok("stop_recording", json!({ "device": "camera0" }));

@@ -1,35 +1,16 @@
 //! A picture is lent, not copied: seen from within a process that has the source and its consumers, in the guest.
-#![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fieldcam::capture::{CaptureCounters, CaptureMeter, DevicePlan, DeviceSource, Fanout};
 use fieldcam::supervise::Phases;
 use fieldcam::v4l2::{FourCc, Mode, Rate};
 
+use crate::counting::{CALLS, Counting};
 use crate::guest::Guest;
 use crate::machine::PATIENCE;
-
-struct Counting;
-
-static CALLS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is passed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is handed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is handed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

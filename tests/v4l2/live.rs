@@ -45,20 +45,20 @@ pub fn pictures(daemon: &Daemon<'_>, client: &mut Client, camera: &str, count: u
 pub fn record(client: &mut Client, cameras: u64) -> String {
     connected(client, cameras);
     let started = client.ok("start_recording", json!({ "device": "camera0" }));
-    grows(client);
+    grows(client, "camera0");
     started["filename"].as_str().unwrap().to_owned()
 }
 
-/// Waits until ten more pictures have been encoded.
+/// Waits until ten more pictures of a camera have been encoded.
 #[track_caller]
-pub fn grows(client: &mut Client) {
+pub fn grows(client: &mut Client, camera: &str) {
     let mut sent = || {
-        let status = client.ok("get_stream_status", json!({ "device": "camera0" }));
+        let status = client.ok("get_stream_status", json!({ "device": camera }));
         status["metrics"]["frames_sent"].as_u64().unwrap()
     };
     let mut last = sent();
     let mut more = 0;
-    wait_within(PATIENCE, "footage is added", || {
+    wait_within(PATIENCE, &format!("footage of {camera} is added"), || {
         let now = sent();
         // The encoder may have been started anew.
         more += now.checked_sub(last).unwrap_or(now);
@@ -118,7 +118,7 @@ fn a_camera_that_is_pulled_out_comes_back_as_itself_and_its_recording_goes_on() 
     vivid("bind");
     let list = connected(&mut client, 2);
     assert_eq!(list.len(), 2, "a camera is listed twice: {list:?}");
-    grows(&mut client);
+    grows(&mut client, "camera0");
     assert_eq!(client.ok("stop_recording", json!({ "device": "camera0" }))["filename"], *name);
     // One recording, with what came before and what came after.
     let list = client.ok("list_recordings", json!({}));

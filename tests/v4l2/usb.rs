@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Client, wait_within};
 use crate::guest::Guest;
-use crate::live::{CONFIG, connected, pictures};
+use crate::live::{CONFIG, connected, grows, pictures};
 use crate::machine::PATIENCE;
 use crate::usbip::UvcCamera;
 use crate::uvc::{GREEDY, MODEST};
@@ -98,24 +98,6 @@ fn in_port(client: &mut Client, port: u32) -> String {
     let found: Vec<&Value> = list["devices"].as_array().unwrap().iter().filter(here).collect();
     let [one] = found[..] else { panic!("port {port}: {list}") };
     one["device"].as_str().unwrap().to_owned()
-}
-
-/// Waits until ten more pictures of a camera have been encoded.
-#[track_caller]
-fn grows(client: &mut Client, camera: &str) {
-    let mut sent = || {
-        let status = client.ok("get_stream_status", json!({ "device": camera }));
-        status["metrics"]["frames_sent"].as_u64().unwrap()
-    };
-    let mut last = sent();
-    let mut more = 0;
-    wait_within(PATIENCE, &format!("footage of {camera} is added"), || {
-        let now = sent();
-        // The encoder may have been started anew.
-        more += now.checked_sub(last).unwrap_or(now);
-        last = now;
-        (more >= 10).then_some(())
-    });
 }
 
 #[test]
