@@ -14,8 +14,9 @@ use crate::common::spawn::{Lines, collect, spawn};
 use crate::common::testbox::PROGRAM;
 use crate::common::{Client, ffmpeg, mediaserver, wait_for};
 
-/// Where the images' own files are.
+/// Where the images' own files are, and which of them are the daemon's: the guest is set up in its own way.
 const COMMON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images/common");
+const OF_COMMON: [&str; 2] = ["usr/lib/systemd/system/fieldcam", "usr/lib/sysusers.d/"];
 
 /// A running guest; dropping it ends all of it.
 pub struct Machine {
@@ -52,7 +53,11 @@ impl Machine {
             // The same disk once more, to be put back after it was taken away.
             .arg(bind("", &dir.path().join("data"), "/mnt"));
         for file in files_below(Path::new(COMMON)) {
-            let inside = format!("/{}", file.strip_prefix(COMMON).unwrap().display());
+            let inside = file.strip_prefix(COMMON).unwrap().display().to_string();
+            if !OF_COMMON.iter().any(|part| inside.starts_with(part)) {
+                continue;
+            }
+            let inside = format!("/{inside}");
             nspawn.arg(bind("ro", &file, &inside));
         }
         nspawn.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

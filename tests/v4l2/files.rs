@@ -10,8 +10,9 @@ use crate::common::testbox::PROGRAM;
 
 /// Units, module options and the agent, as they lie in the guest.
 const SYSTEM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/v4l2/system");
-/// What every image of a box holds.
+/// What every image of a box holds: of that the daemon's own, for the guest is set up in its own way.
 const COMMON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images/common");
+const OF_COMMON: [&str; 2] = ["usr/lib/systemd/system", "usr/lib/sysusers.d"];
 
 /// Puts the daemon that runs in the guest to its place: `FIELDCAM_TEST_PROGRAM` (a static one, say), or the one of
 /// this build, without what only a debugger reads: half of the size.
@@ -29,9 +30,12 @@ fn put_tests(place: &Path) {
 
 /// Makes the disk.
 pub fn pack(folder: &Path, image: &Path) {
-    for part in [COMMON, SYSTEM] {
-        done(Command::new("cp").args(["-r", "-T", part]).arg(folder));
+    for part in OF_COMMON {
+        let place = folder.join(part);
+        std::fs::create_dir_all(&place).unwrap();
+        done(Command::new("cp").args(["-r", "-T"]).arg(Path::new(COMMON).join(part)).arg(place));
     }
+    done(Command::new("cp").args(["-r", "-T", SYSTEM]).arg(folder));
     let agent = folder.join("usr/lib/test/agent");
     std::fs::set_permissions(agent, PermissionsExt::from_mode(0o755)).unwrap();
     let programs = folder.join("usr/bin");
