@@ -4,7 +4,7 @@
 # The root of a box: Debian's packages, what all builds share, our programs; as a squashfs with its verity tree behind it.
 
 # What every board has of Debian.
-root_packages=(systemd systemd-sysv systemd-resolved systemd-timesyncd libnss-systemd libnss-resolve dbus udev kmod rauc
+root_packages=(systemd systemd-sysv systemd-resolved systemd-timesyncd libnss-systemd libnss-resolve dbus udev kmod rauc rauc-service
     e2fsprogs dmsetup libubootenv-tool nftables systemd-zram-generator ca-certificates busybox-static fdisk util-linux
     libx264-164 netbase iwd wireless-regdb)
 # Loaded in the initrd by every board, and the programs there.

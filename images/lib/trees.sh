@@ -8,6 +8,9 @@
 # version is taken as long as the mirror has it.
 
 suite=trixie
+# Of the release after it comes RAUC (and its libnl) alone: trixie's does not know the dm-verity of the kernel that a Raspberry Pi 5 needs
+# (https://github.com/rauc/rauc/issues/1842).
+next=forky
 mirror=${FIELDCAM_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 security=${FIELDCAM_DEBIAN_SECURITY_MIRROR:-$mirror-security}
 unused=('/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' '/usr/share/locale/*' '/usr/share/icons/*'
@@ -19,15 +22,20 @@ relocked=()
 # sources deb|deb-src: apt's sources, on standard output.
 sources() {
     local kind=$1 from
-    for from in "$mirror $suite" "$mirror $suite-updates" "$security $suite-security" "$mirror $suite-backports"; do
-        printf '%s [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s main non-free-firmware\n' "$kind" "$from"
+    for from in "$mirror $suite" "$mirror $suite-updates" "$security $suite-security" "$mirror $suite-backports" \
+        "$mirror $next"; do
+        # Mirrors that stand still are good enough: what is taken is named by the lock files.
+        printf '%s [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg check-valid-until=no] %s main non-free-firmware\n' \
+            "$kind" "$from"
     done
 }
 
 # pins NAME: apt's preferences for the locked versions of a tree, on standard output. What the mirror no longer has is
-# taken from the suites as they are; of backports only the kernel.
+# taken from the suites as they are.
 pins() {
-    printf 'Package: src:linux src:linux-signed-arm64 linux-base\nPin: release n=%s-backports\nPin-Priority: 900\n\n' "$suite"
+    printf 'Package: %s\nPin: release n=%s\nPin-Priority: %d\n\n' \
+        'src:linux src:linux-signed-arm64 linux-base' "$suite-backports" 900 \
+        'src:rauc src:libnl3' "$next" 900 '*' "$next" -10
     [[ ! -f $lock_dir/$1.lock ]] ||
         sed 's/^\([^ ]*\) \([^ ]*\) \([^ ]*\) .*/Package: \1:\2\nPin: version \3\nPin-Priority: 1001\n/' "$lock_dir/$1.lock"
 }
