@@ -1,0 +1,32 @@
+SUMMARY = "RAUC on the slots of a Jetson"
+DESCRIPTION = "RAUC's custom bootloader backend for NVIDIA's redundant slots, and what keeps NVIDIA's own service from calling every boot a good one."
+HOMEPAGE = "https://fieldcam.example"
+SECTION = "base"
+LICENSE = "Apache-2.0"
+LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
+
+# nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext - the layer is a part of the repository it builds
+FILESEXTRAPATHS:prepend := "${FIELDCAM_CHECKOUT}:"
+SRC_URI = " \
+    file://LICENSE \
+    file://fw_setenv \
+    file://rauc-nvbootctrl \
+"
+S = "${UNPACKDIR}"
+
+COMPATIBLE_MACHINE = "(tegra)"
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install () {
+    install -d ${D}${nonarch_libdir}/fieldcam ${D}${bindir} ${D}${sysconfdir}/systemd/system
+    install -m 0755 ${S}/rauc-nvbootctrl ${D}${nonarch_libdir}/fieldcam/rauc-nvbootctrl
+    install -m 0755 ${S}/fw_setenv ${D}${bindir}/fw_setenv
+    # It would call a boot good before the cameras are back.
+    ln -s /dev/null ${D}${sysconfdir}/systemd/system/nv_update_verifier.service
+}
+
+FILES:${PN} += "${nonarch_libdir}/fieldcam"
+
+RDEPENDS:${PN} = "tegra-redundant-boot-base"
