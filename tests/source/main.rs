@@ -8,3 +8,4 @@ mod document;
 mod api_document;
 mod configuration_reference;
 mod layering;
+mod trees;

@@ -42,5 +42,7 @@ adaptive=block-hash-index
 filename=boot.img
 MANIFEST
 rm -f "$images/fieldcam.raucb"
-rauc bundle --cert="$FIELDCAM_SIGNING_CERT" --key="$FIELDCAM_SIGNING_KEY" --keyring="$FIELDCAM_CA" \
+# Which purpose a signer's certificate must have stands in the box's own configuration.
+sed "s|^path=.*|path=$FIELDCAM_CA|" "$TARGET_DIR/etc/rauc/system.conf" >"$work/system.conf"
+rauc --conf="$work/system.conf" bundle --cert="$FIELDCAM_SIGNING_CERT" --key="$FIELDCAM_SIGNING_KEY" \
     --signing-keyring="$FIELDCAM_CA" "$work/bundle" "$images/fieldcam.raucb"
