@@ -7,7 +7,7 @@ root=$(cd "$here/../../.." && pwd)
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n1)
 # Filled in by the board's file.
 variant='' console='' arguments='' watchdog_module='' modules=() firmware=()
-# shellcheck source=buildroot-overlay/board/rpi4/board.conf disable=SC2154
+# shellcheck source=../rpi4/board.conf disable=SC2154
 source "$here/../$board/board.conf"
 
 die() {

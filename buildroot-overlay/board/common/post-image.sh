@@ -4,7 +4,7 @@
 set -euo pipefail
 images=$1
 board=$2
-# shellcheck source=buildroot-overlay/board/common/common.sh
+# shellcheck source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 : "${TARGET_DIR:?is set by Buildroot}"
 

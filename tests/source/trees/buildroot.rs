@@ -72,7 +72,7 @@ fn each_package_can_be_chosen_and_says_what_for() {
             "{name}: `depends on` stands before `select`"
         );
         for line in help.lines().filter(|l| !l.is_empty()) {
-            assert!(line.starts_with("\t  ") && line.len() <= 72, "{name}: {line:?}");
+            assert!(line.starts_with("\t  ") && line.len() <= 65, "{name}: {line:?}");
         }
         assert!(
             help.trim_end().lines().last().unwrap().starts_with("\t  https://"),

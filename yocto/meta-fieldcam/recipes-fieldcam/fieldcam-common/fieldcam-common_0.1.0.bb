@@ -14,7 +14,7 @@ SRC_URI = " \
 "
 S = "${UNPACKDIR}"
 
-inherit allarch
+INHIBIT_DEFAULT_DEPS = "1"
 
 do_configure[noexec] = "1"
 do_compile[noexec] = "1"

@@ -23,6 +23,7 @@ IMAGE_INSTALL = " \
     kernel-modules \
     kmod \
     libdevmapper \
+    os-release \
     rauc \
     util-linux-blkdiscard \
     util-linux-blkid \
@@ -32,6 +33,13 @@ IMAGE_INSTALL = " \
     ${@bb.utils.contains('BBFILE_COLLECTIONS', 'networking-layer', 'nftables', '', d)} \
     ${FIELDCAM_BOARD_INSTALL} \
 "
+# A slot is called good by the box, when its cameras are back, and not by RAUC at every start.
+BAD_RECOMMENDATIONS += "rauc-mark-good"
+
+# Parsed by every distribution, meant for one.
+FIELDCAM_BOARD_INSTALL ??= ""
+FIELDCAM_VARIANT ??= "${MACHINE}"
+FIELDCAM_WATCHDOG_MODULE ??= ""
 
 python fieldcam_wants_firewall () {
     if 'networking-layer' not in d.getVar('BBFILE_COLLECTIONS').split():

@@ -14,6 +14,7 @@ SRC_URI = " \
 "
 S = "${UNPACKDIR}"
 
+INHIBIT_DEFAULT_DEPS = "1"
 COMPATIBLE_MACHINE = "(tegra)"
 
 do_configure[noexec] = "1"
