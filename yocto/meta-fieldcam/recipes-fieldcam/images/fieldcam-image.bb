@@ -57,6 +57,9 @@ fieldcam_identity () {
     # Everything is mounted by the initrd.
     : >${IMAGE_ROOTFS}${sysconfdir}/fstab
     ln -sfn ../run/systemd/resolve/stub-resolv.conf ${IMAGE_ROOTFS}${sysconfdir}/resolv.conf
+    # NVIDIA's service would call every start of a slot a good one, before the cameras are back. A mask in a package would
+    # break the installation of NVIDIA's.
+    rm -f ${IMAGE_ROOTFS}${sysconfdir}/systemd/system/*/nv_update_verifier.service
     if [ -n "${FIELDCAM_WATCHDOG_MODULE}" ]; then
         install -d ${IMAGE_ROOTFS}${nonarch_libdir}/modules-load.d
         echo "${FIELDCAM_WATCHDOG_MODULE}" >${IMAGE_ROOTFS}${nonarch_libdir}/modules-load.d/fieldcam-watchdog.conf

@@ -1,5 +1,5 @@
 SUMMARY = "RAUC on the slots of a Jetson"
-DESCRIPTION = "RAUC's custom bootloader backend for NVIDIA's redundant slots, and what keeps NVIDIA's own service from calling every boot a good one."
+DESCRIPTION = "RAUC's custom bootloader backend for NVIDIA's redundant slots, and the box's word to U-Boot for a board that has none."
 HOMEPAGE = "https://fieldcam.example"
 SECTION = "base"
 LICENSE = "Apache-2.0"
@@ -21,11 +21,9 @@ do_configure[noexec] = "1"
 do_compile[noexec] = "1"
 
 do_install () {
-    install -d ${D}${nonarch_libdir}/fieldcam ${D}${bindir} ${D}${sysconfdir}/systemd/system
+    install -d ${D}${nonarch_libdir}/fieldcam ${D}${bindir}
     install -m 0755 ${S}/rauc-nvbootctrl ${D}${nonarch_libdir}/fieldcam/rauc-nvbootctrl
     install -m 0755 ${S}/fw_setenv ${D}${bindir}/fw_setenv
-    # It would call a boot good before the cameras are back.
-    ln -s /dev/null ${D}${sysconfdir}/systemd/system/nv_update_verifier.service
 }
 
 FILES:${PN} += "${nonarch_libdir}/fieldcam"
