@@ -7,13 +7,16 @@ use tempfile::TempDir;
 
 use super::{LAYER, at, command};
 
+pub(super) const BACKEND: &str =
+    "yocto/meta-fieldcam/dynamic-layers/tegra/recipes-bsp/fieldcam-nvbootctrl/files/rauc-nvbootctrl";
+
 /// A Jetson whose slot A runs.
-struct Board {
-    folder: TempDir,
+pub(super) struct Board {
+    pub(super) folder: TempDir,
 }
 
 impl Board {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         for (name, value) in [("current", "0"), ("active", "0"), ("retry-0", "3"), ("retry-1", "3")] {
             fs::write(folder.path().join(name), value).unwrap();
@@ -23,9 +26,7 @@ impl Board {
 
     /// What RAUC asks of the backend; what it answers, or None where it refuses.
     fn ask(&self, words: &[&str]) -> Option<String> {
-        let backend =
-            format!("{LAYER}/dynamic-layers/tegra/recipes-bsp/fieldcam-nvbootctrl/files/rauc-nvbootctrl");
-        let output = command(at(&backend))
+        let output = command(at(BACKEND))
             .args(words)
             .env("FIELDCAM_NVBOOTCTRL", at("tests/fakes/nvbootctrl"))
             .env("FIELDCAM_SLOT_MARKS", self.folder.path().join("marks"))
@@ -44,7 +45,7 @@ impl Board {
     }
 
     /// What UEFI does at a start: a try of the active slot, or the other when it has none.
-    fn start(&self) -> String {
+    pub(super) fn start(&self) -> String {
         let mut slot = self.read("active");
         if self.read(&format!("retry-{slot}")) == "0" {
             slot = if slot == "0" { "1" } else { "0" }.to_owned();
@@ -71,9 +72,8 @@ fn rauc_learns_which_slot_runs_and_which_is_next() {
     }
 }
 
-/// What RAUC does for an update of B, in its order; W is the writing itself.
-const INSTALL: [&[&str]; 4] =
-    [&["set-state", "B", "bad"], &["W"], &["set-state", "B", "good"], &["set-primary", "B"]];
+/// What RAUC asks for an update of B, in its order; W is the writing itself.
+const INSTALL: [&[&str]; 3] = [&["set-state", "B", "bad"], &["W"], &["set-primary", "B"]];
 
 #[test]
 fn an_update_that_is_cut_leaves_the_old_slot_to_boot() {
@@ -84,7 +84,7 @@ fn an_update_that_is_cut_leaves_the_old_slot_to_boot() {
         }
         assert_eq!(board.ask(&["get-primary"]).as_deref(), Some("A"), "cut before step {cut}");
         assert_eq!(board.start(), "A", "cut before step {cut}");
-        if (1..=2).contains(&cut) {
+        if cut > 0 {
             assert_eq!(board.ask(&["get-state", "B"]).as_deref(), Some("bad"), "half written is not good");
         }
     }

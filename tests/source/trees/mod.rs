@@ -10,6 +10,7 @@ use std::process::Command;
 mod agreement;
 mod buildroot;
 mod jetson;
+mod jetson_install;
 mod kernel;
 mod tools;
 mod yocto;

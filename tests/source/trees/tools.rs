@@ -19,7 +19,11 @@ fn run(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], environment: &[
 }
 
 /// What a program said, when it ended well.
-fn said(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+pub(super) fn said(
+    program: impl AsRef<std::ffi::OsStr>,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> String {
     let output = run(program.as_ref(), arguments, environment);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(
@@ -31,7 +35,7 @@ fn said(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], environment: &
     out.into_owned()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -192,7 +196,7 @@ fn a_slot_is_made_of_a_root_the_same_way_twice() {
 }
 
 /// Keys as a release has them: an authority, and a signer for code alone.
-fn keys(folder: &Path) -> [(&'static str, String); 3] {
+pub(super) fn keys(folder: &Path) -> [(&'static str, String); 3] {
     let script = r#"cd "$1" && openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=CA -days 30 2>/dev/null
         openssl req -new -newkey rsa:2048 -nodes -keyout signer.key -out signer.csr -subj /CN=Signer 2>/dev/null
         printf 'keyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning\n' >ext
