@@ -10,7 +10,7 @@ use crate::auth::Role;
 use crate::base::units;
 use crate::{bench, config, ctl, diag, helper, mediamtx, store, tls};
 
-use super::{compose, key, secret, token};
+use super::{claim_code, compose, key, secret, token};
 
 /// Firmware for camera boxes: records, streams and answers JSON-RPC.
 #[derive(Parser)]
@@ -55,6 +55,13 @@ enum Command {
         config: ConfigArg,
         #[command(subcommand)]
         work: secret::SecretCommand,
+    },
+    /// Show the code that a box without an owner is claimed with (systemd does, at its start)
+    ClaimCode {
+        #[command(flatten)]
+        config: ConfigArg,
+        #[command(flatten)]
+        args: claim_code::ClaimCodeArgs,
     },
     /// Drive a box from a laptop
     Ctl(ctl::CtlArgs),
@@ -109,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Token { config, role, user, ttl } => print_token(&config, role, &user, ttl),
         Command::Key { config, work } => keys(&config, work),
         Command::Secret { config, work } => change_secret(&config, work),
+        Command::ClaimCode { config, args } => show_claim_code(&config, &args),
         Command::Ctl(args) => ctl_main(args),
         Command::Bench(args) => bench_main(args),
         Command::Diag { config, output } => collect(&config, output),
@@ -131,13 +139,7 @@ fn sources(arg: &ConfigArg) -> config::Sources {
 
 /// Loads twice where settings were made over the API: the first time tells where they are kept.
 fn load_with(sources: &mut config::Sources) -> Result<config::Loaded, ExitCode> {
-    let load = |sources: &config::Sources| {
-        config::load(sources).map_err(|mistakes| {
-            complain(&config::report_mistakes(&mistakes));
-            ExitCode::FAILURE
-        })
-    };
-    let files = load(sources)?;
+    let files = load_files(sources)?;
     sources.api = store::api_settings_of(&files.settings.storage.data_dir.join("fieldcam.db"));
     if sources.api.is_empty() {
         return Ok(files);
@@ -158,6 +160,13 @@ fn load_with(sources: &mut config::Sources) -> Result<config::Loaded, ExitCode> 
             Ok(files)
         }
     }
+}
+
+fn load_files(sources: &config::Sources) -> Result<config::Loaded, ExitCode> {
+    config::load(sources).map_err(|mistakes| {
+        complain(&config::report_mistakes(&mistakes));
+        ExitCode::FAILURE
+    })
 }
 
 fn run(arg: &ConfigArg) -> ExitCode {
@@ -220,6 +229,20 @@ fn change_secret(arg: &ConfigArg, work: secret::SecretCommand) -> ExitCode {
         Ok(loaded) => {
             with_runtime(async { secret::run(&loaded.settings, work).await.map(|text| say(&text)) })
         }
+        Err(code) => code,
+    }
+}
+
+fn show_claim_code(arg: &ConfigArg, args: &claim_code::ClaimCodeArgs) -> ExitCode {
+    // Without what was set over the API: root must not open the service's database.
+    match load_files(&sources(arg)) {
+        Ok(loaded) => match claim_code::run(&loaded.settings, args) {
+            Ok(text) => {
+                say(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&error),
+        },
         Err(code) => code,
     }
 }

@@ -119,15 +119,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     // Whatever became of the database: a number that footage stands under is never given again.
     let known = store.cameras().await?.into_iter().map(|c| c.id).collect();
     store.restore_cameras(Recordings::cameras_of(data.root(), &known)?).await?;
-    let auth = Auth::open(
-        &data.secrets(),
-        settings.auth.jwt_secret.as_ref(),
-        clock.clone(),
-        settings.auth.rate_limit_per_minute,
-    )?;
-    auth.keep_keys_in(store.clone()).await?;
-    background.spawn("API keys", auth.clone().look_after_keys(background.stop().clone()));
-    background.spawn("audit log", auth.clone().keep_audit(background.stop().clone()));
+    let auth = secure::doors(settings, data.secrets(), &store, &clock, &background).await?;
     let tls = secure::certificate(settings, data.secrets(), &clock).await?;
     let notices = Notices::new();
     let plugged = plugged::look(store.clone(), clock.clone(), &background).await;

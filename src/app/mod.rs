@@ -4,6 +4,8 @@
 //! the disk upwards (data directory, database, recordings, MediaMTX, cameras, listeners); stopping
 //! goes the other way, 10 s in all.
 
+mod as_owner;
+mod claim_code;
 mod cli;
 mod compose;
 mod damage;

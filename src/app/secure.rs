@@ -4,10 +4,32 @@ use std::path::PathBuf;
 
 use super::compose::own_program;
 use super::data_dir::DataDir;
+use crate::auth::Auth;
 use crate::base::{Clock, Error, Result};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::mediamtx::{Listens, MediaMtxOptions, PathSpec};
+use crate::store::Store;
+use crate::supervise::Group;
 use crate::tls::Tls;
+
+/// Who is let in, and the care for what lets them in.
+pub(super) async fn doors(
+    settings: &Settings,
+    secrets: PathBuf,
+    store: &Store,
+    clock: &Clock,
+    background: &Group,
+) -> Result<Auth> {
+    let config::Auth { jwt_secret, claim, rate_limit_per_minute } = &settings.auth;
+    let auth = Auth::open(&secrets, jwt_secret.as_ref(), clock.clone(), *rate_limit_per_minute)?;
+    auth.keep_keys_in(store.clone()).await?;
+    if *claim {
+        auth.close_until_claimed().await?;
+    }
+    background.spawn("API keys", auth.clone().look_after_keys(background.stop().clone()));
+    background.spawn("audit log", auth.clone().keep_audit(background.stop().clone()));
+    Ok(auth)
+}
 
 /// The certificate that the settings want, if any.
 pub(super) async fn certificate(settings: &Settings, secrets: PathBuf, clock: &Clock) -> Result<Option<Tls>> {

@@ -46,7 +46,7 @@ impl Auth {
 
     /// Part of the audit log, newest first, and how many entries there are in all.
     pub async fn audit_log(&self, limit: u32, offset: u32) -> Result<(Vec<AuditRow>, u64)> {
-        let store = self.0.store.get().ok_or_else(|| Error::internal("an audit log without a database"))?;
+        let store = self.store()?;
         if let Err(error) = self.write_audit().await {
             tracing::debug!("the newest entries of the audit log are not written: {}", error.chain());
         }

@@ -158,6 +158,25 @@ impl KeyRing {
         wall_us: i64,
         replaces: Option<(String, i64)>,
     ) -> Result<NewApiKey> {
+        let (new, row) = self.draft(role, name, lasts, wall_us)?;
+        self.store()?.add_api_key(row.clone(), replaces.clone()).await?;
+        self.enter(row, role);
+        if let Some((id, until_us)) = replaces
+            && let Some(former) = self.write().get_mut(&id)
+        {
+            *former = Arc::new(former.until(until_us));
+        }
+        Ok(new)
+    }
+
+    /// A key that is nowhere yet, and what is kept of it.
+    pub(super) fn draft(
+        &self,
+        role: Role,
+        name: &str,
+        lasts: Option<Duration>,
+        wall_us: i64,
+    ) -> Result<(NewApiKey, ApiKeyRow)> {
         if self.read().len() >= KEYS_MAX {
             let message = format!("there are {KEYS_MAX} API keys already");
             let full = Error::state(message, "FULL", &["FREE"]);
@@ -175,18 +194,13 @@ impl KeyRing {
             expires_us: lasts.map(|lasts| after(wall_us, lasts)),
             used_us: None,
         };
-        self.store()?.add_api_key(row.clone(), replaces.clone()).await?;
-        let entry = Arc::new(Entry::of(row, role));
-        let shown = entry.shown(&id);
-        let mut all = self.write();
-        all.insert(id.clone(), entry);
-        if let Some((id, until_us)) = replaces
-            && let Some(former) = all.get_mut(&id)
-        {
-            *former = Arc::new(former.until(until_us));
-        }
-        drop(all);
-        Ok(NewApiKey { shown, key, stream_user: format!("{STREAM_MARK}{id}"), stream_password })
+        let shown = Entry::of(row.clone(), role).shown(&id);
+        Ok((NewApiKey { shown, key, stream_user: format!("{STREAM_MARK}{id}"), stream_password }, row))
+    }
+
+    /// Takes in a key that the database has.
+    pub(super) fn enter(&self, row: ApiKeyRow, role: Role) {
+        self.write().insert(row.id.clone(), Arc::new(Entry::of(row, role)));
     }
 
     /// Withdraws a key, at once. It stays so when either the database or the file of revoked keys takes it.

@@ -14,6 +14,7 @@ mod api_key;
 mod attempts;
 mod audit;
 mod bucket;
+mod claim;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod hs256;
@@ -37,6 +38,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use administration::Deed;
+pub use claim::{
+    ClaimCode, ClaimFile, ClaimKey, Claimed, Meeting, NOT_CLAIMED, Nonce, Proof, from_hex, to_hex, unclaimed,
+};
 pub use key_ring::{ApiKey, NewApiKey};
 pub use login::{Login, Role};
 pub use refusal::{is_link_late, is_link_refused, link_refused, no_login, tls_needed};
@@ -50,6 +54,7 @@ use crate::store::Store;
 use attempts::Attempts;
 use audit::Audit;
 use bucket::Buckets;
+use claim::Desk;
 use key_ring::KeyRing;
 use keys::Keys;
 use secrets::Secrets;
@@ -75,6 +80,7 @@ struct Inner {
     attempts: Attempts,
     ring: KeyRing,
     audit: Audit,
+    desk: Desk,
     store: OnceLock<Store>,
     clock_trusted: Box<dyn Fn() -> bool + Send + Sync>,
 }
@@ -95,6 +101,7 @@ impl Auth {
             attempts: Attempts::default(),
             ring: KeyRing::new(secrets_dir),
             audit: Audit::default(),
+            desk: Desk::new(ClaimFile::below(secrets_dir)),
             store: OnceLock::new(),
             clock_trusted: Box::new(ntp_synchronised),
         })))
@@ -106,6 +113,7 @@ impl Auth {
             return self.verify_key(token);
         }
         let inner = &*self.0;
+        inner.desk.check()?;
         let (wall_us, now) = (inner.clock.wall_us(), Mono::now());
         inner.secrets.judge(token::is_foreign, |keys| {
             let login = token::verify(keys, token, wall_us, now, &inner.clock_trusted)?;
@@ -115,6 +123,7 @@ impl Auth {
 
     /// Logs in with an API key.
     pub fn verify_key(&self, key: &str) -> Result<Login> {
+        self.0.desk.check()?;
         self.0.ring.verify(key, &self.0.clock)
     }
 
@@ -148,6 +157,7 @@ impl Auth {
 
     /// The login behind a signed query. Other members of the query are ignored.
     pub fn check_signed(&self, method: &str, path: &str, query: &str) -> Result<Login> {
+        self.0.desk.check()?;
         let (wall_us, now) = (self.0.clock.wall_us(), Mono::now());
         let (mut login, keys) = self.0.secrets.judge(signed::is_foreign, |keys| {
             Ok((signed::check(keys, method, path, query, now, wall_us)?, keys.clone()))
@@ -164,6 +174,7 @@ impl Auth {
 
     /// Checks what a stream's reader sent.
     pub fn check_stream(&self, user: &str, password: &str) -> Result<StreamLogin> {
+        self.0.desk.check()?;
         let wall_us = self.0.clock.wall_us();
         if let Some(id) = KeyRing::stream_user(user) {
             let (expires_us, deadline) = self.0.ring.check_stream(id, password, wall_us).ok_or_else(gone)?;
@@ -187,6 +198,10 @@ impl Auth {
                 self.0.secrets.has(tag) && KeyRing::key_of(token_id).is_none_or(is_good)
             }),
         }
+    }
+
+    fn store(&self) -> Result<&Store> {
+        self.0.store.get().ok_or_else(|| Error::internal("the database is not open yet"))
     }
 
     /// What a credential for this token rests on, that was made with these keys; none: on nothing any more.

@@ -104,6 +104,7 @@ async fn measure(args: &BenchArgs, local: impl FnOnce() -> Option<Local>, report
     let wants = |part: Part| args.part == part || args.part == Part::All;
     if let Some(host) = &args.host {
         let (host, token) = ctl::token_for(Some(host), args.token_file.as_deref(), local)?;
+        let token = token.ok_or_else(|| ctl::no_token(&host))?;
         let subject = Subject::remote(host, token);
         reachable(&subject, &wants, report).await;
         if wants(Part::Frames) {

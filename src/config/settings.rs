@@ -102,6 +102,8 @@ section! {
     "auth" => Auth {
         jwt_secret: Option<Secret> = Preset::Absent, optional(secret(32)),
             "Signs log-ins; when not set, a random one is made at first start and kept below storage.data_dir";
+        claim: bool = false, switch(),
+            "Lets nobody in until somebody has claimed the box with the code that it shows (`fieldcam ctl claim`)";
         rate_limit_per_minute: u32 = 1200_i64, whole(1, 1_000_000_000),
             "Calls a minute that one user may make over all of their connections, and messages that one address may send before it has logged in";
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::host::Host;
+use crate::auth::ClaimCode;
 use crate::base::units::parse_duration;
 use crate::tls::Fingerprint;
 
@@ -32,6 +33,12 @@ pub struct CtlArgs {
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum CtlCommand {
+    /// Become the owner of a new box: it shows a code on its screen and console and in FIELDCAM.txt on its card
+    Claim {
+        /// The code, which never leaves this machine [default: asked for]
+        #[arg(long, value_name = "XXXX-XXXX-XXXX", value_parser = claim_code)]
+        code: Option<ClaimCode>,
+    },
     /// Is the box well?
     Status,
     /// List the cameras
@@ -126,6 +133,11 @@ pub enum CtlCommand {
         #[arg(value_name = "JSON", value_parser = json_object)]
         params: Option<serde_json::Value>,
     },
+}
+
+fn claim_code(text: &str) -> Result<ClaimCode, String> {
+    // The text itself is not said again: it may be a code with one wrong letter.
+    ClaimCode::parse(text).ok_or_else(|| "a code is twelve letters and digits".into())
 }
 
 fn whole_seconds(text: &str) -> Result<Duration, String> {

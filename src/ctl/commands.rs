@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::args::{CtlArgs, CtlCommand};
 use super::cameras;
+use super::claim;
 use super::control;
+use super::entered;
 use super::host::{Host, Local, token_for};
 use super::link::{Link, read};
 use super::record;
@@ -19,12 +21,13 @@ use crate::base::{CameraId, Error, ErrorKind, Result};
 
 /// Runs a command.
 pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result<()> {
+    let claims = matches!(args.command, CtlCommand::Claim { .. });
     let (host, token) = token_for(args.host.as_ref(), args.token_file.as_deref(), local)?;
     let host = args.fingerprint.into_iter().fold(host, Host::with_fingerprint);
-    let mut link = Link::open(&host).await?;
-    link.log_in(token).await?;
+    let mut link = if claims { claim::open(&host).await? } else { entered(&host, token).await? };
     let (link, json) = (&mut link, args.json);
     match args.command {
+        CtlCommand::Claim { code } => claim::claim(link, code, json).await,
         CtlCommand::Status => status(link, json).await,
         CtlCommand::Cameras => cameras::list(link, json).await,
         CtlCommand::Name { camera, name } => {

@@ -28,14 +28,34 @@ pub enum Wire {
     Secure(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects; answers with the host as it turned out to speak, for the connections to come.
-pub async fn dial(host: &Host) -> Result<(Wire, Host)> {
+/// How a box is known to be the one that is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// By its certificate: that of before, or the first.
+    Pinned,
+    /// By the claim code, once connected: no certificate of before counts, and none is remembered.
+    Claim,
+}
+
+/// A way to a box.
+pub struct Dialled {
+    /// The connection.
+    pub wire: Wire,
+    /// The host as it turned out to speak, for the connections to come.
+    pub host: Host,
+    /// The certificate it showed; none: it goes without TLS.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// Connects.
+pub async fn dial(host: &Host, trust: Trust) -> Result<Dialled> {
     let stream = connect(host).await?;
+    let plain = |stream, host| Ok(Dialled { wire: Wire::Plain(stream), host, fingerprint: None });
     if host.scheme() == Scheme::Plain {
-        return Ok((Wire::Plain(stream), host.clone()));
+        return plain(stream, host.clone());
     }
     let known = Known::open();
-    let before = known.get(host)?;
+    let before = if trust == Trust::Pinned { known.get(host)? } else { None };
     let certain = host.scheme() == Scheme::Tls || before.is_some();
     let greeted = match timeout(CONNECT_LIMIT, tls::greet(stream, host.name())).await {
         Err(_) => return Err(failure::cut_off(host, "no answer to the TLS greeting")),
@@ -45,6 +65,7 @@ pub async fn dial(host: &Host) -> Result<(Wire, Host)> {
         Ok((stream, shown)) => {
             match judge(host.fingerprint(), before, shown, Clock::new().wall_us()) {
                 Ok(false) => {}
+                Ok(true) if trust == Trust::Claim => {}
                 Ok(true) => {
                     known.put(host, shown.fingerprint).map_err(|e| unknown(host, shown, &e))?;
                     if before.is_none() && host.fingerprint().is_none() {
@@ -53,10 +74,14 @@ pub async fn dial(host: &Host) -> Result<(Wire, Host)> {
                 }
                 Err(doubt) => return Err(refused(host, shown, doubt)),
             }
-            Ok((Wire::Secure(Box::new(stream)), host.clone().speaking(Scheme::Tls)))
+            Ok(Dialled {
+                wire: Wire::Secure(Box::new(stream)),
+                host: host.clone().speaking(Scheme::Tls),
+                fingerprint: Some(shown.fingerprint),
+            })
         }
         Err(e) if tls::is_other_talk(&e) && !certain => {
-            Ok((Wire::Plain(connect(host).await?), host.clone().speaking(Scheme::Plain)))
+            plain(connect(host).await?, host.clone().speaking(Scheme::Plain))
         }
         Err(e) if tls::is_other_talk(&e) => Err(no_tls(host, before.is_some())),
         Err(e) => Err(failure::cut_off(host, &format!("TLS failed ({e})"))),

@@ -61,6 +61,16 @@ pub fn unreachable(host: &Host, cause: &std::io::Error) -> Error {
         .with("suggestion", next)
 }
 
+/// A box is claimed over TLS, or on the box itself.
+pub fn no_tls_to_claim(host: &Host) -> Error {
+    Error::new(
+        ErrorKind::AuthFailed,
+        format!("A box is claimed over TLS only, and {host} is asked for without"),
+    )
+    .with("reason", "no_tls")
+    .with("suggestion", "leave http:// away, or run `fieldcam ctl claim` on the box itself")
+}
+
 /// The connection ended while we waited.
 pub fn cut_off(host: &Host, cause: &str) -> Error {
     Error::new(ErrorKind::DependencyFailed, format!("The connection to {host} ended: {cause}"))

@@ -70,7 +70,7 @@ impl Host {
     }
 
     /// Whether it is this very machine, so that this machine's own secret may be used for it.
-    fn is_loopback(&self) -> bool {
+    pub(super) fn is_loopback(&self) -> bool {
         self.name.eq_ignore_ascii_case("localhost")
             || self.name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
@@ -133,12 +133,12 @@ pub struct Local {
 }
 
 /// Decides where to go and what to log in with: the token file, else FIELDCAM_TOKEN, else, for this
-/// machine only, its own secret.
+/// machine only, its own secret; no token: none of them.
 pub fn token_for(
     host: Option<&Host>,
     token_file: Option<&Path>,
     local: impl FnOnce() -> Option<Local>,
-) -> Result<(Host, Secret)> {
+) -> Result<(Host, Option<Secret>)> {
     let given = match token_file {
         Some(file) => Some(read_token(file)?),
         None => std::env::var("FIELDCAM_TOKEN").ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()),
@@ -148,14 +148,16 @@ pub fn token_for(
     let here = host.is_none_or(Host::is_loopback);
     let known = if here && (host.is_none() || given.is_none()) { local() } else { None };
     let (port, minted) = known.map_or((None, None), |l| (l.port, l.token));
-    let host = host.cloned().unwrap_or_else(|| Host::local(port));
-    match given.or(minted) {
-        Some(token) => Ok((host, token)),
-        None => Err(Error::new(ErrorKind::AuthFailed, format!("There is no token to log in to {host} with")).with(
-            "suggestion",
-            "make one on the box with `fieldcam token --role operator` and pass it by --token-file or FIELDCAM_TOKEN",
-        )),
-    }
+    Ok((host.cloned().unwrap_or_else(|| Host::local(port)), given.or(minted)))
+}
+
+/// There is nothing to log in with.
+pub fn no_token(host: &Host) -> Error {
+    Error::new(ErrorKind::AuthFailed, format!("There is no token to log in to {host} with")).with(
+        "suggestion",
+        "make one on the box with `fieldcam token --role operator` and pass it by --token-file or FIELDCAM_TOKEN; \
+         a box that nobody owns yet is claimed with `fieldcam ctl claim`",
+    )
 }
 
 fn read_token(file: &Path) -> Result<String> {
@@ -213,7 +215,7 @@ mod tests {
         let away: Host = "192.0.2.1".parse().unwrap();
         // The variable may be set where the tests run; then there is nothing to show.
         if std::env::var_os("FIELDCAM_TOKEN").is_none() {
-            assert_eq!(token_for(Some(&away), None, mint).unwrap_err().kind(), ErrorKind::AuthFailed);
+            assert!(token_for(Some(&away), None, mint).unwrap().1.is_none());
             assert_eq!(token_for(None, None, mint).unwrap().0.port(), 1);
             let near: Host = "localhost:7".parse().unwrap();
             assert_eq!(token_for(Some(&near), None, mint).unwrap().0.port(), 7);

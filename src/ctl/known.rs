@@ -17,9 +17,7 @@ pub(super) struct Known(Option<PathBuf>);
 impl Known {
     /// That of this user.
     pub fn open() -> Self {
-        let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")));
-        Self(config.map(|dir| dir.join("fieldcam/known_boxes")))
+        Self(folder().map(|dir| dir.join("known_boxes")))
     }
 
     /// What is known of a box. Fails when there is a file that cannot be read: that is no first time.
@@ -56,6 +54,13 @@ impl Known {
             }
         }
     }
+}
+
+/// Where this user keeps what is known of boxes, if anywhere.
+pub(super) fn folder() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")));
+    config.map(|dir| dir.join("fieldcam"))
 }
 
 fn entry(line: &str) -> Option<(&str, Fingerprint)> {

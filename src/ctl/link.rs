@@ -13,10 +13,11 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::dial::{Wire, dial};
+use super::dial::{Dialled, Trust, Wire, dial};
 use super::failure;
 use super::host::Host;
 use crate::base::{Error, ErrorKind, Result, Secret};
+use crate::tls::Fingerprint;
 
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// A camera that has to be started first may take several seconds for its first picture.
@@ -37,6 +38,7 @@ pub async fn connect(host: &Host) -> Result<TcpStream> {
 pub struct Link {
     socket: WebSocketStream<Wire>,
     host: Host,
+    fingerprint: Option<Fingerprint>,
     token: Option<Secret>,
     session: Option<Value>,
     next_id: u64,
@@ -75,9 +77,14 @@ struct Refusal {
 impl Link {
     /// Connects, not logged in.
     pub async fn open(host: &Host) -> Result<Link> {
-        let (stream, host) = dial(host).await?;
+        Self::open_as(host, Trust::Pinned).await
+    }
+
+    /// As [`Link::open`], with the box known in another way than by its certificate.
+    pub(super) async fn open_as(host: &Host, trust: Trust) -> Result<Link> {
+        let Dialled { wire, host, fingerprint } = dial(host, trust).await?;
         let host = &host;
-        let hello = timeout(CONNECT_LIMIT, client_async(format!("ws://{host}/ws"), stream)).await;
+        let hello = timeout(CONNECT_LIMIT, client_async(format!("ws://{host}/ws"), wire)).await;
         let hello = hello.map_err(|_| failure::cut_off(host, "no answer to the WebSocket handshake"))?;
         let (socket, _) = hello.map_err(|e| match e {
             WsError::Http(answer) => failure::http_status(host, answer.status().as_u16()),
@@ -88,6 +95,7 @@ impl Link {
         Ok(Link {
             socket,
             host: host.clone(),
+            fingerprint,
             token: None,
             session: None,
             next_id: 0,
@@ -117,6 +125,11 @@ impl Link {
     /// The box at the other end.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// The certificate that it showed; none without TLS.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
     }
 
     /// Until when the log-in is valid, in the box's words.

@@ -6,7 +6,9 @@
 //! one connection.
 
 mod args;
+mod box_keys;
 mod cameras;
+mod claim;
 mod commands;
 mod control;
 mod dial;
@@ -28,11 +30,12 @@ use std::process::ExitCode;
 
 pub use args::{CtlArgs, CtlCommand};
 pub use failure::describe;
-pub use host::{Host, Local, token_for};
+pub use host::{Host, Local, no_token, token_for};
 pub use link::{Link, Note, connect, read};
 pub use table::render;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, Secret};
+use box_keys::BoxKeys;
 
 /// Runs one command and reports a failure on standard error. `local` is asked only when the command
 /// goes to this machine without a token or a port of its own: it reads the box's data directory.
@@ -62,8 +65,22 @@ pub async fn log_in(
     local: impl FnOnce() -> Option<Local>,
 ) -> Result<(Link, Host)> {
     let (host, token) = token_for(host, token_file, local)?;
-    let mut link = Link::open(&host).await?;
-    link.log_in(token).await?;
+    let link = entered(&host, token).await?;
     let host = link.host().clone();
     Ok((link, host))
+}
+
+/// Logs in with `token`, else with the key that this user was given when they claimed the box.
+async fn entered(host: &Host, token: Option<Secret>) -> Result<Link> {
+    let keys = BoxKeys::open();
+    if token.is_none() && keys.is_empty()? {
+        return Err(no_token(host));
+    }
+    let mut link = Link::open(host).await?;
+    let token = match token {
+        Some(token) => token,
+        None => keys.get(&link)?.ok_or_else(|| no_token(host))?,
+    };
+    link.log_in(token).await?;
+    Ok(link)
 }

@@ -12,6 +12,13 @@ pub fn remark(text: &str) {
     let _ = writeln!(stderr().lock(), "{text}");
 }
 
+/// Asks something on the same line.
+pub fn prompt(text: &str) {
+    let mut out = stderr().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
 /// Why it failed.
 pub fn error_line(text: &str) {
     remark(text);

@@ -11,7 +11,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::dial::dial;
+use super::dial::{Trust, dial};
 use super::failure;
 use super::host::Host;
 use crate::base::{Error, Result};
@@ -27,7 +27,7 @@ pub async fn get<T>(
     take: impl AsyncFnOnce(Response<Incoming>) -> Result<T>,
 ) -> Result<T> {
     let broken = |e: hyper::Error| failure::cut_off(host, &e.to_string());
-    let (stream, _) = dial(host).await?;
+    let stream = dial(host, Trust::Pinned).await?.wire;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let mut request = Request::get(path).header(HOST, host.to_string());
     for (name, value) in headers {

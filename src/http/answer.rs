@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::file_body::FileBody;
 use super::mjpeg::Mjpeg;
-use crate::auth::is_link_refused;
+use crate::auth::{self, is_link_refused};
 use crate::base::Error;
 use crate::live;
 
@@ -128,6 +128,13 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body>
 /// A refusal with what to do about it.
 pub(super) fn refusal(status: StatusCode, error: &str, hint: &str) -> Response<Body> {
     json(status, &serde_json::json!({"error": error, "hint": hint}))
+}
+
+/// What a box without an owner answers; `authority`: how the client reached it.
+pub(super) fn unclaimed(authority: &str) -> Response<Body> {
+    let e = auth::unclaimed(Some(authority));
+    let hint = e.data().get("suggestion").and_then(|v| v.as_str()).unwrap_or_default();
+    refusal(StatusCode::FORBIDDEN, auth::NOT_CLAIMED, hint)
 }
 
 /// An error of another room.

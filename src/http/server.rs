@@ -356,6 +356,9 @@ async fn dispatch(
     if let Err(refusal) = checked_wire(&request, &reached) {
         return *refusal;
     }
+    if main.services.auth.is_unclaimed() && request.uri().path() != "/ws" {
+        return answer::unclaimed(&reached.authority());
+    }
     match request.uri().path() {
         "/ws" => match handshake::answer(&request) {
             Ok(response) => {

@@ -7,8 +7,9 @@ use crate::auth::Deed;
 use crate::base::{Error, ErrorKind, Result};
 
 /// Methods that change something, each with the parameter that names what.
-const CHANGING: [(&str, Option<&str>); 24] = [
+const CHANGING: [(&str, Option<&str>); 25] = [
     ("authenticate", None),
+    ("claim", Some("name")),
     ("set_camera_control", Some("device")),
     ("take_snapshot", Some("device")),
     ("start_recording", Some("device")),

@@ -7,6 +7,7 @@ use super::params::Fields;
 use super::reply;
 use super::session::Session;
 use super::table::{Method, Run, Table, Work};
+use crate::auth::unclaimed;
 use crate::base::{Error, ErrorKind, Mono, Result};
 
 /// A call that could not be answered at once.
@@ -104,7 +105,11 @@ fn carry_out(
     request: &Request<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Outcome> {
-    if let Some(role) = method.role {
+    if session.call.services.auth.is_unclaimed() {
+        if !method.unclaimed {
+            return Err(unclaimed(Some(&session.call.reached.authority())));
+        }
+    } else if let Some(role) = method.role {
         session.call.admit(role, Mono::now())?;
     }
     let fields = Fields::parse(request.params)?;

@@ -1,12 +1,13 @@
 //! Who is at the other end of a socket, and what a call knows of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
 use super::events::{Client, Hub, Subscriber};
 use super::{Reached, Services};
-use crate::auth::{Login, Role, refused};
+use crate::auth::{Login, Meeting, Nonce, Role, refused};
 use crate::base::{Error, ErrorKind, Mono, Result};
 
 /// One socket's caller.
@@ -25,11 +26,19 @@ pub(super) struct Call {
     /// How the client reaches us, for URLs.
     pub(super) reached: Arc<Reached>,
     login: Option<Arc<Login>>,
+    /// What the next claim on this socket has to answer to.
+    challenge: Option<Arc<Challenge>>,
+}
+
+/// A nonce that counts once.
+pub(super) struct Challenge {
+    nonce: Nonce,
+    used: AtomicBool,
 }
 
 impl Session {
     pub(super) fn new(services: Arc<Services>, hub: Hub, reached: Reached) -> Self {
-        let call = Call { services, reached: Arc::new(reached), login: None };
+        let call = Call { services, reached: Arc::new(reached), login: None, challenge: None };
         Self { id: Uuid::new_v4(), hub, subscriber: None, call }
     }
 
@@ -46,6 +55,13 @@ impl Session {
     /// What it subscribes to, once it ever did.
     pub(super) fn client(&self) -> Option<&Arc<Client>> {
         self.subscriber.as_ref().map(Subscriber::client)
+    }
+
+    /// Makes up what the next claim has to answer to, in place of what there was.
+    pub(super) fn challenge(&mut self) -> Nonce {
+        let nonce = Meeting::nonce();
+        self.call.challenge = Some(Arc::new(Challenge { nonce, used: AtomicBool::new(false) }));
+        nonce
     }
 
     /// From now on calls are made as `login`.
@@ -99,6 +115,12 @@ impl Call {
     /// Whether the caller may hear what needs `role`; counts nothing.
     pub(super) fn is_admitted(&self, role: Role, now: Mono) -> bool {
         self.login.as_ref().is_some_and(|login| login.is_valid(now) && login.role >= role)
+    }
+
+    /// What a claim has to answer to; none when nobody asked for it, or a claim has answered already.
+    pub(super) fn take_challenge(&self) -> Option<Nonce> {
+        let challenge = self.challenge.as_ref()?;
+        (!challenge.used.swap(true, Ordering::AcqRel)).then_some(challenge.nonce)
     }
 
     /// Whole seconds from then until now; 0 for never.

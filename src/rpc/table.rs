@@ -12,6 +12,9 @@ use super::session::{Call, Session};
 use crate::auth::Role;
 use crate::base::Result;
 
+/// All that an unclaimed box answers.
+const UNCLAIMED: [&str; 4] = ["ping", "get_server_info", "claim_challenge", "claim"];
+
 /// A slow call on its way; ends with its result as JSON.
 pub(super) type Work = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
 
@@ -24,6 +27,8 @@ pub(super) struct Method {
     pub(super) name: &'static str,
     /// The least role that may call it; none: no log-in needed.
     pub(super) role: Option<Role>,
+    /// It answers, to anybody, also while the box is not claimed.
+    pub(super) unclaimed: bool,
     pub(super) run: Run,
     /// What the audit log is told of its calls.
     pub(super) audited: Option<Audited>,
@@ -37,6 +42,7 @@ impl Method {
         Self {
             name,
             role,
+            unclaimed: UNCLAIMED.contains(&name),
             run,
             audited: Audited::of(name),
             #[cfg(any(test, feature = "fuzzing"))]
@@ -76,6 +82,16 @@ where
 {
     let run: Write = Box::new(move |call, fields, out| reply::json(out, &handler(call, P::read(fields)?)?));
     Method::new::<P>(name, role, Run::Now(run))
+}
+
+/// As [`later`], without log-in.
+pub(super) fn open_later<P, R, F>(name: &'static str, handler: fn(Call, P) -> F) -> Method
+where
+    P: Params + Send + 'static,
+    R: Serialize + 'static,
+    F: Future<Output = Result<R>> + Send + 'static,
+{
+    Method { role: None, ..later(name, Role::Admin, handler) }
 }
 
 /// A method that changes the session.

@@ -31,6 +31,11 @@ impl Reached {
         self.secure || self.near || self.plain_allowed
     }
 
+    /// Host and port as this client knows them.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// How addresses for this client begin: of the socket, and of everything else.
     pub fn schemes(&self) -> [&'static str; 2] {
         if self.secure { ["wss", "https"] } else { ["ws", "http"] }

@@ -1,6 +1,6 @@
 //! API keys: what is kept of each is enough to know it again, and not to use it.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::Store;
 use super::connection::rows;
@@ -43,6 +43,15 @@ impl ApiKeyRow {
             used_us: r.get(7)?,
         })
     }
+
+    pub(super) fn insert(self, c: &Connection) -> Result<()> {
+        let sql = "INSERT INTO api_keys (id, name, role, key_hash, stream_hash, created_us, expires_us)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let ApiKeyRow { id, name, role, key_hash, stream_hash, created_us, expires_us, .. } = self;
+        let values = params![id, name, role, key_hash, stream_hash, created_us, expires_us];
+        c.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
 }
 
 impl Store {
@@ -54,18 +63,7 @@ impl Store {
     /// Enters a key; the one that it `replaces` expires at the moment given with it.
     pub async fn add_api_key(&self, key: ApiKeyRow, replaces: Option<(String, i64)>) -> Result<()> {
         self.call(move |c| {
-            let sql = "INSERT INTO api_keys (id, name, role, key_hash, stream_hash, created_us, expires_us)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-            let ApiKeyRow { id, name, role, key_hash, stream_hash, created_us, expires_us, .. } = key;
-            c.prepare_cached(sql)?.execute(params![
-                id,
-                name,
-                role,
-                key_hash,
-                stream_hash,
-                created_us,
-                expires_us
-            ])?;
+            key.insert(c)?;
             if let Some((id, until_us)) = replaces {
                 c.prepare_cached("UPDATE api_keys SET expires_us = ?2 WHERE id = ?1")?
                     .execute(params![id, until_us])?;

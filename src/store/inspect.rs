@@ -9,6 +9,8 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
+use super::claim::CLAIMED;
+
 /// Columns that may be shown, of tables that are.
 const NEWEST: &[(&str, &str)] = &[
     (
@@ -80,6 +82,12 @@ pub fn api_settings_of(path: &Path) -> Vec<(String, String)> {
         let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
         rows.collect::<rusqlite::Result<Vec<_>>>()
     };
+    read().unwrap_or_default()
+}
+
+/// Whether a database that no daemon need have open says that its box is claimed; one that cannot be read does not.
+pub fn is_claimed(path: &Path) -> bool {
+    let read = || open(path)?.query_row("SELECT 1 FROM settings WHERE key = ?1", [CLAIMED], |_| Ok(true));
     read().unwrap_or_default()
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod cameras;
+mod claim;
 mod controls;
 mod devices;
 mod events;
@@ -24,7 +25,7 @@ pub(super) use status::Status as HealthJson;
 
 use super::document;
 use super::params::Nothing;
-use super::table::{Method, enter, enter_as, later, now, open_now};
+use super::table::{Method, enter, enter_as, later, now, open_later, open_now};
 use crate::auth::Role::{Admin, Operator, Viewer};
 
 /// Every method. The roles are contract.md's.
@@ -32,6 +33,8 @@ pub(super) fn all() -> Vec<Method> {
     vec![
         open_now("ping", None, |_, Nothing| Ok("pong")),
         enter("authenticate", login::authenticate),
+        enter("claim_challenge", claim::challenge),
+        open_later("claim", claim::claim),
         now("rpc.discover", Viewer, |_, Nothing| Ok(document::served())),
         now("get_camera_list", Viewer, cameras::list),
         now("get_camera_status", Viewer, cameras::status),
@@ -92,7 +95,7 @@ mod tests {
     #[test]
     fn every_method_of_the_contract_so_far_has_its_role() {
         let want = [
-            ("", "ping authenticate"),
+            ("", "ping authenticate claim_challenge claim"),
             (
                 "viewer",
                 "get_camera_list get_camera_status get_camera_capabilities list_recordings list_snapshots \

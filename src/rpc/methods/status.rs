@@ -99,6 +99,9 @@ pub(super) struct ServerInfo {
     /// With TLS on.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_fingerprint: Option<Fingerprint>,
+    /// Where boxes have to be claimed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claimed: Option<bool>,
 }
 
 /// More than a box of this size can encode; the ids have no end.
@@ -115,5 +118,6 @@ pub(super) fn server_info(call: &Call, _: Nothing) -> Result<ServerInfo> {
         supported_formats: &["fmp4", "mp4", "jpeg"],
         max_cameras: MAX_CAMERAS,
         tls_fingerprint: call.services.tls.as_ref().map(Tls::fingerprint),
+        claimed: call.services.auth.claimed(),
     })
 }

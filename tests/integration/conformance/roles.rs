@@ -48,7 +48,9 @@ const ADMIN: [&str; 8] = [
 ];
 
 /// Fieldcam's own.
-const OURS: [(&str, &str); 15] = [
+const OURS: [(&str, &str); 17] = [
+    ("claim_challenge", "none"),
+    ("claim", "none"),
     ("get_camera_controls", "viewer"),
     ("set_camera_control", "operator"),
     ("rpc.discover", "viewer"),
