@@ -16,6 +16,7 @@
 //! | `store` | the SQLite connection, schema, queries |
 //! | `tls` | the certificate of the box, its fingerprint |
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
+//! | `provision` | what an operator left for a new box on its boot partition, taken once |
 //! | `device` | which V4L2 devices are plugged in, and what makes each the same again |
 //! | `helper` | what needs root to bring a camera back: a process of its own, and the way to it |
 //! | `v4l2` | the kernel's V4L2 calls: what a device can, its modes, its buffers |
@@ -71,6 +72,7 @@ pub mod mediamtx;
 pub mod notice;
 pub mod pipeline;
 pub mod preview;
+pub mod provision;
 pub mod reach;
 pub mod recording;
 pub mod reload;

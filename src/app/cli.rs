@@ -10,7 +10,7 @@ use crate::auth::Role;
 use crate::base::units;
 use crate::{bench, config, ctl, diag, helper, mediamtx, store, tls};
 
-use super::{claim_code, compose, key, secret, token};
+use super::{claim_code, compose, key, provision, secret, token};
 
 /// Firmware for camera boxes: records, streams and answers JSON-RPC.
 #[derive(Parser)]
@@ -62,6 +62,13 @@ enum Command {
         config: ConfigArg,
         #[command(flatten)]
         args: claim_code::ClaimCodeArgs,
+    },
+    /// Take what an operator left for this box on its boot partition (systemd does, at its start)
+    Provision {
+        #[command(flatten)]
+        config: ConfigArg,
+        #[command(flatten)]
+        args: provision::ProvisionArgs,
     },
     /// Drive a box from a laptop
     Ctl(ctl::CtlArgs),
@@ -117,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Key { config, work } => keys(&config, work),
         Command::Secret { config, work } => change_secret(&config, work),
         Command::ClaimCode { config, args } => show_claim_code(&config, &args),
+        Command::Provision { config, args } => take_provisioning(&config, &args),
         Command::Ctl(args) => ctl_main(args),
         Command::Bench(args) => bench_main(args),
         Command::Diag { config, output } => collect(&config, output),
@@ -236,14 +244,27 @@ fn change_secret(arg: &ConfigArg, work: secret::SecretCommand) -> ExitCode {
 fn show_claim_code(arg: &ConfigArg, args: &claim_code::ClaimCodeArgs) -> ExitCode {
     // Without what was set over the API: root must not open the service's database.
     match load_files(&sources(arg)) {
-        Ok(loaded) => match claim_code::run(&loaded.settings, args) {
-            Ok(text) => {
-                say(&text);
-                ExitCode::SUCCESS
-            }
-            Err(error) => failed(&error),
-        },
+        Ok(loaded) => answer(claim_code::run(&loaded.settings, args)),
         Err(code) => code,
+    }
+}
+
+fn take_provisioning(arg: &ConfigArg, args: &provision::ProvisionArgs) -> ExitCode {
+    let mut sources = sources(arg);
+    sources.usual_file = Some(args.root.join("etc/fieldcam/fieldcam.toml"));
+    match load_files(&sources) {
+        Ok(loaded) => answer(provision::run(&loaded.settings, &sources, args)),
+        Err(code) => code,
+    }
+}
+
+fn answer(done: crate::base::Result<String>) -> ExitCode {
+    match done {
+        Ok(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
     }
 }
 

@@ -15,6 +15,7 @@ mod endpoints;
 mod key;
 mod on_box;
 mod plugged;
+mod provision;
 mod secret;
 mod secure;
 mod token;

@@ -145,7 +145,7 @@ fn shown(value: &Value, show: Show) -> String {
 }
 
 /// A value as TOML writes it.
-fn written(value: &Value) -> String {
+pub(super) fn written(value: &Value) -> String {
     match value {
         Value::String(_, text) => quoted(text),
         Value::Array(_, items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),

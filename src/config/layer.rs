@@ -189,6 +189,14 @@ impl Layer {
         Self { name: "environment".into(), values, origins, whole, adds_cameras: false }
     }
 
+    /// A table of this layer, found at `path` in it, as a layer of its own.
+    pub fn below(&self, path: &str, values: Dict) -> Self {
+        let start = format!("{path}.");
+        let inner = self.origins.iter().filter_map(|(at, origin)| Some((at.strip_prefix(&start)?, origin)));
+        let origins = inner.map(|(at, origin)| (at.to_owned(), origin.clone())).collect();
+        Self { name: self.name.clone(), values, origins, whole: self.origin(path), adds_cameras: true }
+    }
+
     /// Where `path` is written, or what it stands in.
     pub fn origin(&self, path: &str) -> Origin {
         let mut path = path;

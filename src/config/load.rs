@@ -61,9 +61,25 @@ pub struct Loaded {
 
 /// Loads and checks everything.
 pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
+    load_with(sources, None)
+}
+
+/// As [`load`], with a drop-in that is not there yet in its place, or instead of the one that is.
+pub(super) fn load_with(sources: &Sources, drop_in: Option<(&Path, Layer)>) -> Result<Loaded, Mistakes> {
     let mut mistakes = Vec::new();
     let mut files = Vec::new();
-    for (path, must_exist) in find_files(sources, &mut mistakes) {
+    let mut found = find_files(sources, &mut mistakes);
+    let (place, mut layer) = drop_in.map_or((None, None), |(place, layer)| (Some(place), Some(layer)));
+    if let Some(place) = place {
+        found.retain(|(path, _)| path != place);
+        let at = found.iter().skip(1).take_while(|(path, _)| **path < *place).count();
+        found.insert((at + 1).min(found.len()), (place.to_owned(), false));
+    }
+    for (path, must_exist) in found {
+        if Some(&*path) == place {
+            files.extend(layer.take());
+            continue;
+        }
         match Layer::file(&path, must_exist) {
             Ok(layer) => files.extend(layer),
             Err(mistake) => mistakes.push(mistake),

@@ -24,6 +24,7 @@ mod resolution;
 mod rule;
 mod settings;
 mod source;
+mod strict;
 
 pub use data_dir::check_data_dir;
 pub use encoder::{H264Encoder, VideoEncoder};
@@ -35,10 +36,13 @@ pub use mistake::{Mistake, Mistakes, Origin};
 pub use reference::reference;
 pub use report::{report_effective, report_mistakes};
 pub use resolution::Resolution;
+pub(crate) use rule::{Rule, Shape, optional, switch};
 pub use settings::{
     Auth, CameraSection, Cameras, Discovery, Ffmpeg, Health, Log, MediaMtx, Recording, Server, Settings,
     Storage, Synthetic, keys,
 };
+pub(crate) use strict::{StrictFile, Table};
+
 pub use source::{
     FilePath, PATTERNS, RtspUrl, SourceSpec, TestPattern, hide_credentials, hide_pairs, rtsp_port,
 };

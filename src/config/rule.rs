@@ -13,7 +13,7 @@ use crate::base::{Secret, units};
 
 /// Why a value is refused, and what to write instead. Must not quote a secret.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     pub what: String,
     pub hint: String,
 }
@@ -26,7 +26,7 @@ impl Fault {
 
 /// How the text of an environment variable becomes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// The text itself, be it `1234` or `true`.
     Text,
     /// A number, a switch or a list as TOML writes it.
@@ -41,14 +41,14 @@ pub(super) enum Shape {
 
 /// How a value is shown to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Show {
+pub(crate) enum Show {
     Plain,
     Hidden,
     Source,
 }
 
 /// What one key accepts.
-pub(super) struct Rule<T> {
+pub(crate) struct Rule<T> {
     pub shape: Shape,
     pub show: Show,
     /// For people: "a whole number from 1 to 100".
@@ -96,7 +96,7 @@ impl<T: 'static> Rule<T> {
 }
 
 /// The key may be left out.
-pub(super) fn optional<T: 'static>(rule: Rule<T>) -> Rule<Option<T>> {
+pub(crate) fn optional<T: 'static>(rule: Rule<T>) -> Rule<Option<T>> {
     let Rule { shape, show, expects, read, .. } = rule;
     Rule { shape, show, expects, read: Box::new(move |v| read(v).map(Some)), absent: Some(|| None) }
 }
@@ -173,7 +173,7 @@ pub(super) fn positive() -> Rule<f64> {
     })
 }
 
-pub(super) fn switch() -> Rule<bool> {
+pub(crate) fn switch() -> Rule<bool> {
     let wanted = "true or false, without quotes";
     Rule::new(Shape::Toml, wanted, move |value| match value {
         Value::Bool(_, on) => Ok(*on),

@@ -44,6 +44,20 @@ impl Store {
         .await
     }
 
+    /// Makes the box claimed with keys that were made elsewhere; those it has already stay as they are. Blocks.
+    pub fn claim_with_blocking(&self, keys: Vec<ApiKeyRow>, at_us: i64) -> Result<()> {
+        self.call_blocking(move |c| {
+            for key in keys {
+                let mut there = c.prepare_cached("SELECT 1 FROM api_keys WHERE id = ?1")?;
+                if !there.exists([&key.id])? {
+                    ApiKeyRow { created_us: at_us, ..key }.insert(c)?;
+                }
+            }
+            c.execute("DELETE FROM settings WHERE key = ?1", [WRONG])?;
+            put(c, CLAIMED, &at_us.to_string())
+        })
+    }
+
     /// Notes how many wrong codes there were.
     pub async fn claim_tried(&self, wrong: u32) -> Result<()> {
         self.call(move |c| put(c, WRONG, &wrong.to_string())).await

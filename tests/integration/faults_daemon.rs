@@ -199,8 +199,13 @@ fn a_camera_silent_for_8_s_is_an_error_and_the_recording_goes_on() {
 /// A library that moves the wall clock of the program it is preloaded into (`tests/fakes/clock.c`);
 /// `Err` says why there is none.
 pub fn fake_clock(folder: &Path) -> Result<PathBuf, String> {
-    let library = folder.join("clock.so");
-    let source = format!("{}/tests/fakes/clock.c", env!("CARGO_MANIFEST_DIR"));
+    compiled("clock.c", folder)
+}
+
+/// A library to preload, made in `folder` from its source in `tests/fakes`; `Err` says why there is none.
+pub fn compiled(source: &str, folder: &Path) -> Result<PathBuf, String> {
+    let library = folder.join(source).with_extension("so");
+    let source = format!("{}/tests/fakes/{source}", env!("CARGO_MANIFEST_DIR"));
     let out = Command::new("cc")
         .args(["-O1", "-shared", "-fPIC", "-o"])
         .args([library.as_os_str(), source.as_ref()])

@@ -67,6 +67,7 @@ mod journald;
 mod many_segments;
 mod power_cut;
 mod power_cuts;
+mod provision;
 mod reload;
 mod retention;
 mod startup_errors;

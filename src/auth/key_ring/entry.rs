@@ -47,6 +47,42 @@ impl ApiKey {
         api_key::is_id(text)
     }
 
+    /// Whether a text could be a key.
+    pub fn is_key(text: &str) -> bool {
+        let secret = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        api_key::id_of(text).is_some() && text.rsplit('_').next().is_some_and(secret)
+    }
+
+    /// What is kept of a key that was made elsewhere, from when it is taken in; none: it is no key.
+    pub fn record(key: &Secret, name: &str, role: Role) -> Option<ApiKeyRow> {
+        let id = api_key::id_of(key.expose())?;
+        let stream = api_key::hash(api_key::stream_password(key).expose());
+        Some(Self::record_of_hash(id, api_key::hash(key.expose()), Some(stream), name, role))
+    }
+
+    /// The same for one that is not known itself; without the hash of its stream password it reads no streams
+    /// over RTSP.
+    pub fn record_of_hash(
+        id: &str,
+        key_hash: [u8; 32],
+        stream_hash: Option<[u8; 32]>,
+        name: &str,
+        role: Role,
+    ) -> ApiKeyRow {
+        // Of no password that anybody knows.
+        let nobody = || api_key::hash(Secret::random(32).expose());
+        ApiKeyRow {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            role: role.word().to_owned(),
+            key_hash,
+            stream_hash: stream_hash.unwrap_or_else(nobody),
+            created_us: 0,
+            expires_us: None,
+            used_us: None,
+        }
+    }
+
     /// Refuses a name that would not stand in a list or a log.
     pub fn check_name(name: &str) -> Result<()> {
         api_key::check_name(name)
