@@ -1,14 +1,15 @@
-//! The daemon's way to the helper.
+//! The daemon's way to the helpers.
 
+use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::request::Request;
-
-/// Where systemd listens for it (images/common).
+/// Where systemd listens for the cameras' helper (images/common).
 pub const SOCKET: &str = "/run/fieldcam/helper.sock";
+/// Where it listens for the box's.
+pub const BOX_SOCKET: &str = "/run/fieldcam/box.sock";
 /// The longest answer that is read.
 const ANSWER: u64 = 256;
 
@@ -17,9 +18,9 @@ pub fn is_there(socket: &Path) -> bool {
     socket.exists()
 }
 
-/// Asks the helper for something and waits for its answer, at most `limit`. `Err` says why it was not done, for
-/// the log.
-pub async fn ask(socket: &Path, request: &Request, limit: Duration) -> Result<(), String> {
+/// Asks a helper for something and waits for its answer, at most `limit`. Answers with what it has to say, mostly
+/// nothing. `Err` says why it was not done, for the log.
+pub async fn ask(socket: &Path, request: &impl Display, limit: Duration) -> Result<String, String> {
     let (socket, line) = (socket.to_owned(), request.to_string());
     let asking = tokio::task::spawn_blocking(move || say(&socket, &line, limit));
     let asked =
@@ -29,9 +30,11 @@ pub async fn ask(socket: &Path, request: &Request, limit: Duration) -> Result<()
         Ok(Err(e)) => return Err(format!("the helper cannot be asked: {e}")),
         Ok(Ok(answer)) => answer,
     };
-    match answer.as_str() {
-        "ok" => Ok(()),
-        other => Err(crate::device::plain(other.strip_prefix("no: ").unwrap_or("it said nothing"), 128)),
+    let plain = |text| crate::device::plain(text, 192);
+    match answer.strip_prefix("ok") {
+        Some("") => Ok(String::new()),
+        Some(more) if more.starts_with(' ') => Ok(plain(more.trim_start())),
+        _ => Err(plain(answer.strip_prefix("no: ").unwrap_or("it said nothing"))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The helper itself: one request a connection, one connection at a time.
+//! The helpers themselves: one request a connection, one connection at a time.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
@@ -11,13 +11,16 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::User;
 
 use super::ask::say;
+use super::carry::Carrier;
+use super::errand::Errand;
+use super::places::Places;
 use super::request::{LONGEST, Request};
 use super::sysfs::Sysfs;
 use crate::base::{Error, Result};
 
 /// A request that is not whole by then is none.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A driver that is bound anew may take its time.
+/// A driver that is bound anew, and RAUC, may take their time.
 const ANSWERED: Duration = Duration::from_secs(60);
 /// Nobody asked for so long: systemd starts it again when somebody does.
 const IDLE: Duration = Duration::from_secs(60);
@@ -25,6 +28,11 @@ const IDLE: Duration = Duration::from_secs(60);
 /// What it is started with.
 #[derive(clap::Args, Debug)]
 pub struct HelperArgs {
+    /// Be the box's helper (slots, restart, clock) and not the cameras'
+    #[arg(long = "box")]
+    of_box: bool,
+    #[command(flatten)]
+    places: Places,
     /// Listen here instead of on the socket that systemd hands over
     #[arg(long, value_name = "FILE")]
     socket: Option<PathBuf>,
@@ -41,9 +49,10 @@ pub struct HelperArgs {
 /// Fails as [`serve`] does, and when there is no helper to ask or it refuses.
 pub fn run(args: &HelperArgs) -> Result<Option<String>> {
     let Some(request) = &args.ask else { return serve(args).map(|()| None) };
-    let socket = args.socket.as_deref().unwrap_or(Path::new(super::SOCKET));
+    let usual = if args.of_box { super::BOX_SOCKET } else { super::SOCKET };
+    let socket = args.socket.as_deref().unwrap_or(Path::new(usual));
     match say(socket, request, ANSWERED) {
-        Ok(answer) if answer == "ok" => Ok(Some(answer)),
+        Ok(answer) if answer == "ok" || answer.starts_with("ok ") => Ok(Some(answer)),
         Ok(answer) => Err(Error::dependency("helper", answer)),
         Err(e) => Err(Error::dependency("helper", "it cannot be asked").caused_by(e)),
     }
@@ -63,16 +72,57 @@ fn serve(args: &HelperArgs) -> Result<()> {
     let user = User::from_name(&args.user).map_err(Error::internal)?;
     let user =
         user.ok_or_else(|| Error::param("--user", "there is no such user", "make it, or name another"))?;
-    let sysfs = Sysfs::new(Path::new("/sys")).map_err(Error::internal)?;
+    let duty = if args.of_box {
+        Duty::Box(Box::new(Carrier::new(args.places.clone())?))
+    } else {
+        Duty::Cameras(Sysfs::new(Path::new("/sys")).map_err(Error::internal)?)
+    };
     listener.set_nonblocking(true).map_err(Error::internal)?;
     while is_asked(&listener, IDLE).map_err(Error::internal)? {
         match listener.accept() {
-            Ok((stream, _)) => answer(stream, user.uid.as_raw(), |request| sysfs.carry_out(request)),
+            Ok((stream, _)) => answer(stream, user.uid.as_raw(), |line| duty.carry_out(line)),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {}
             Err(e) => return Err(Error::internal(e)),
         }
     }
     Ok(())
+}
+
+/// What a helper is there for.
+enum Duty {
+    Cameras(Sysfs),
+    Box(Box<Carrier>),
+}
+
+/// What a line that is no request gets. Nothing of it is logged.
+const UNKNOWN: &str = "no such request";
+
+impl Duty {
+    /// Reads a line and does what it says. Answers with what there is to say behind `ok`. Blocks.
+    fn carry_out(&self, line: &[u8]) -> std::result::Result<String, String> {
+        match self {
+            Duty::Cameras(sysfs) => {
+                let request = Request::parse(line).ok_or(UNKNOWN)?;
+                told(&request, sysfs.carry_out(&request).map(|()| String::new()))
+            }
+            Duty::Box(carrier) => {
+                let errand = Errand::parse(line).ok_or(UNKNOWN)?;
+                told(&errand, carrier.carry_out(errand))
+            }
+        }
+    }
+}
+
+/// Logs what became of a request.
+fn told(
+    request: &impl std::fmt::Display,
+    done: std::result::Result<String, String>,
+) -> std::result::Result<String, String> {
+    match &done {
+        Ok(said) => tracing::info!(%request, said, "done"),
+        Err(why) => tracing::warn!(%request, why, "not done"),
+    }
+    done
 }
 
 /// The socket that systemd listens on for us.
@@ -96,25 +146,19 @@ fn is_asked(listener: &UnixListener, limit: Duration) -> io::Result<bool> {
 }
 
 /// One connection: who asks, for what, and what becomes of it.
-fn answer(mut stream: UnixStream, user: u32, work: impl Fn(&Request) -> std::result::Result<(), String>) {
+fn answer(mut stream: UnixStream, user: u32, work: impl Fn(&[u8]) -> std::result::Result<String, String>) {
     let asked = read(&mut stream, user);
-    let done = asked.and_then(|request| {
-        let done = work(&request);
-        match &done {
-            Ok(()) => tracing::info!(%request, "done"),
-            Err(why) => tracing::warn!(%request, why, "not done"),
-        }
-        done
-    });
-    let text = match done {
-        Ok(()) => "ok\n".to_owned(),
+    let text = match asked.and_then(|line| work(&line)) {
+        Ok(said) if said.is_empty() => "ok\n".to_owned(),
+        Ok(said) => format!("ok {said}\n"),
         Err(why) => format!("no: {why}\n"),
     };
     // One that does not read its answer has none.
     let _ = stream.write_all(text.as_bytes());
 }
 
-fn read(stream: &mut UnixStream, user: u32) -> std::result::Result<Request, String> {
+/// The line that somebody who may ask has sent, without its end.
+fn read(stream: &mut UnixStream, user: u32) -> std::result::Result<Vec<u8>, String> {
     let failed = |e: io::Error| format!("the request could not be read: {e}");
     let peer = getsockopt(&*stream, PeerCredentials).map_err(|e| failed(e.into()))?;
     if peer.uid() != 0 && peer.uid() != user {
@@ -137,8 +181,10 @@ fn read(stream: &mut UnixStream, user: u32) -> std::result::Result<Request, Stri
             n => line.extend_from_slice(&part[..n]),
         }
     }
-    let line = line.strip_suffix(b"\n").unwrap_or(&line);
-    Request::parse(line).ok_or_else(|| "no such request".into())
+    if line.ends_with(b"\n") {
+        line.pop();
+    }
+    Ok(line)
 }
 
 #[cfg(test)]

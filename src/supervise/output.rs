@@ -55,6 +55,11 @@ impl FirstWords {
         }
     }
 
+    /// The lines.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
     /// The lines, joined by `" | "`; empty when nothing was said.
     pub fn text(&self) -> String {
         self.lines.join(" | ")

@@ -101,7 +101,8 @@ impl Recovery {
         let stop = group.stop().clone();
         self.helping = Some(group.spawn(format!("ask to {request}"), async move {
             let asked = helper::ask(Path::new(helper::SOCKET), &request, HELP);
-            stop.run_until_cancelled(asked).await.unwrap_or_else(|| Err("the box is stopping".into()))
+            let answered = stop.run_until_cancelled(asked).await;
+            answered.unwrap_or_else(|| Err("the box is stopping".into())).map(drop)
         }));
     }
 

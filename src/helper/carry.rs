@@ -1,0 +1,125 @@
+//! The box's errands carried out: programs by their path, each with a time limit, and the clock.
+
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_settime};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use super::errand::Errand;
+use super::places::Places;
+use crate::base::{Error, Result};
+use crate::durable;
+use crate::supervise::{ChildSpec, Exit, FirstWords, Spawner, Stdio, drain_lines};
+
+/// The bootloader's tools write one sector.
+const QUICK: Duration = Duration::from_secs(10);
+/// RAUC may be started for the question, and looks at every slot first.
+const RAUC: Duration = Duration::from_secs(30);
+
+/// Carries out errands.
+pub(super) struct Carrier {
+    places: Places,
+    runtime: Runtime,
+    spawner: Spawner,
+}
+
+impl Carrier {
+    /// A runtime of its own: the program around it has none.
+    pub fn new(places: Places) -> Result<Carrier> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+        let spawner = runtime.block_on(async { Spawner::start() })?;
+        Ok(Carrier { places, runtime, spawner })
+    }
+
+    /// Does what is asked. Answers with what the errand has to say, mostly nothing; `Err` says why it was not done,
+    /// for the asker and the log. Blocks.
+    pub fn carry_out(&self, errand: Errand) -> std::result::Result<String, String> {
+        let done = String::new();
+        match errand {
+            Errand::Commit { fell_back } => self.commit(fell_back).map(|()| done),
+            Errand::BootState => self.boot_state(),
+            Errand::Reboot => self.run("systemctl", &["--no-block", "reboot"], QUICK).map(|_| done),
+            Errand::Poweroff => self.run("systemctl", &["--no-block", "poweroff"], QUICK).map(|_| done),
+            Errand::SetTime(time) => {
+                let spec = TimeSpec::new(time / 1000, time % 1000 * 1_000_000);
+                let set = clock_settime(ClockId::CLOCK_REALTIME, spec);
+                set.map(|()| done).map_err(|e| format!("the clock cannot be set: {e}"))
+            }
+            Errand::FactoryReset { keep_recordings } => {
+                let text = if keep_recordings { "keep-recordings\n" } else { "all\n" };
+                ask_for_reset(&self.places.factory_reset(), text).map(|()| done)
+            }
+        }
+    }
+
+    /// The good slot first: whatever fails after that, a box without tries left comes back to this one.
+    fn commit(&self, fell_back: bool) -> std::result::Result<(), String> {
+        let slot = self.places.slot().ok_or("the slot that runs is not known")?;
+        self.run("fw_setenv", &["BOOT_GOOD", slot.word()], QUICK)?;
+        self.run("rauc", &["status", "mark-good", "booted"], RAUC)?;
+        if fell_back {
+            self.run("rauc", &["status", "mark-bad", "other"], RAUC)?;
+        }
+        Ok(())
+    }
+
+    fn boot_state(&self) -> std::result::Result<String, String> {
+        let names = ["BOOT_ORDER", "BOOT_A_LEFT", "BOOT_B_LEFT", "BOOT_GOOD"];
+        let said = self.run("fw_printenv", &names, QUICK)?;
+        let value = |name: &str| {
+            let mut lines = said.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default().trim()
+        };
+        let order = value("BOOT_ORDER").split_whitespace().collect::<Vec<_>>().join(",");
+        Ok(format!("order={order} a={} b={} good={}", value(names[1]), value(names[2]), value(names[3])))
+    }
+
+    /// Runs a program to its end. Answers with its standard output; `Err` holds the first of its words.
+    fn run(&self, name: &str, args: &[&str], limit: Duration) -> std::result::Result<String, String> {
+        let program = self.places.program(name).ok_or_else(|| format!("there is no {name}"))?;
+        let spec = ChildSpec { stdout: Stdio::Pipe, stderr: Stdio::Pipe, ..ChildSpec::new(name, program) };
+        self.runtime.block_on(async {
+            let spawned = self.spawner.spawn(spec.args(args)).await;
+            let mut child = spawned.map_err(|e| e.chain())?;
+            let (out, err) = (child.stdout.take(), child.stderr.take());
+            let (mut said, mut complained) = (FirstWords::default(), FirstWords::default());
+            let ended = timeout(limit, async {
+                let heard = async {
+                    if let Some(out) = out {
+                        drain_lines(out, |line| said.hear(line)).await;
+                    }
+                };
+                let complaints = async {
+                    if let Some(err) = err {
+                        drain_lines(err, |line| complained.hear(line)).await;
+                    }
+                };
+                tokio::join!(heard, complaints);
+                child.wait().await
+            });
+            match ended.await {
+                Ok(Exit::Code(0)) => Ok(said.lines().join("\n")),
+                Ok(exit) => Err(format!("{name} failed ({exit}): {}", complained.text())),
+                Err(_) => {
+                    child.kill().await;
+                    Err(format!("{name} did not end within {limit:?}"))
+                }
+            }
+        })
+    }
+}
+
+/// The wish stands before anything is restarted, and survives a power cut.
+fn ask_for_reset(file: &Path, text: &str) -> std::result::Result<(), String> {
+    let failed = |e: std::io::Error| format!("the wish cannot be written: {e}");
+    let folder = file.parent().filter(|folder| folder.is_dir());
+    let folder = folder.ok_or("there is no data partition of an image here")?;
+    durable::replace_private(file, text.as_bytes()).map_err(failed)?;
+    durable::sync_dir(folder).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What the box's helper can be asked for, as text and back.
+
+use std::fmt;
+
+use super::request::LONGEST;
+
+/// One request to `fieldcam helper --box`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Mark the slot that runs as good. `fell_back`: another one was tried first, and is marked bad.
+    Commit {
+        /// Whether the other slot is out of the order from now on.
+        fell_back: bool,
+    },
+    /// Answer with what the bootloader knows: `order=B,A a=3 b=2 good=A`.
+    BootState,
+    /// Restart the machine.
+    Reboot,
+    /// Switch it off.
+    Poweroff,
+    /// Set the clock: milliseconds since 1970 UTC.
+    SetTime(i64),
+    /// Ask the next start for a factory reset; it does not restart the machine.
+    FactoryReset {
+        /// Recordings and stills stay.
+        keep_recordings: bool,
+    },
+}
+
+/// The clock is set to nothing from before this program could exist, or after the year 2100.
+const TIMES: std::ops::RangeInclusive<i64> = 1_735_689_600_000..=4_102_444_800_000;
+
+impl Errand {
+    /// Reads a line without its end. `None` = it is none that the helper knows.
+    pub fn parse(line: &[u8]) -> Option<Errand> {
+        let line = std::str::from_utf8(line).ok().filter(|line| line.len() < LONGEST)?;
+        match line.split_once(' ').map_or((line, None), |(verb, rest)| (verb, Some(rest))) {
+            ("COMMIT", None) => Some(Errand::Commit { fell_back: false }),
+            ("COMMIT", Some("fell-back")) => Some(Errand::Commit { fell_back: true }),
+            ("BOOT-STATE", None) => Some(Errand::BootState),
+            ("REBOOT", None) => Some(Errand::Reboot),
+            ("POWEROFF", None) => Some(Errand::Poweroff),
+            ("SET-TIME", Some(time)) => {
+                // One spelling for each time: no sign, no leading zero.
+                let plain = !time.starts_with('0') && time.bytes().all(|b| b.is_ascii_digit());
+                let time = time.parse().ok().filter(|time| plain && TIMES.contains(time))?;
+                Some(Errand::SetTime(time))
+            }
+            ("FACTORY-RESET", Some("all")) => Some(Errand::FactoryReset { keep_recordings: false }),
+            ("FACTORY-RESET", Some("keep-recordings")) => {
+                Some(Errand::FactoryReset { keep_recordings: true })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Errand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Errand::Commit { fell_back: false } => write!(f, "COMMIT"),
+            Errand::Commit { fell_back: true } => write!(f, "COMMIT fell-back"),
+            Errand::BootState => write!(f, "BOOT-STATE"),
+            Errand::Reboot => write!(f, "REBOOT"),
+            Errand::Poweroff => write!(f, "POWEROFF"),
+            Errand::SetTime(time) => write!(f, "SET-TIME {time}"),
+            Errand::FactoryReset { keep_recordings: false } => write!(f, "FACTORY-RESET all"),
+            Errand::FactoryReset { keep_recordings: true } => write!(f, "FACTORY-RESET keep-recordings"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::helper::Request;
+
+    #[test]
+    fn what_it_knows_is_read_and_nothing_else() {
+        for good in [
+            "COMMIT",
+            "COMMIT fell-back",
+            "BOOT-STATE",
+            "REBOOT",
+            "POWEROFF",
+            "SET-TIME 1795365066409",
+            "FACTORY-RESET all",
+            "FACTORY-RESET keep-recordings",
+        ] {
+            assert_eq!(Errand::parse(good.as_bytes()).unwrap().to_string(), good);
+            assert_eq!(
+                Request::parse(good.as_bytes()),
+                None,
+                "the camera helper knows nothing of it: {good}"
+            );
+        }
+        for bad in [
+            "",
+            "commit",
+            "COMMIT ",
+            "COMMIT A",
+            "COMMIT fell-back ",
+            "REBOOT now",
+            "REBOOT\n",
+            "POWEROFF\0",
+            "SET-TIME",
+            "SET-TIME ",
+            "SET-TIME -1",
+            "SET-TIME +1795365066409",
+            "SET-TIME 01795365066409",
+            "SET-TIME 1795365066409.5",
+            "SET-TIME 0",
+            "SET-TIME 99999999999999",
+            "FACTORY-RESET",
+            "FACTORY-RESET everything",
+            "rebind vivid.0",
+            "reauthorize 1-1",
+        ] {
+            assert_eq!(Errand::parse(bad.as_bytes()), None, "{bad:?}");
+        }
+        assert_eq!(Errand::parse(b"REBOOT\xff"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_has_one_spelling(line in "(COMMIT|REBOOT|SET-TIME|FACTORY-RESET|BOOT-STATE)[ 0-9a-z-]{0,20}") {
+            if let Some(errand) = Errand::parse(line.as_bytes()) {
+                prop_assert_eq!(errand.to_string(), line);
+            }
+        }
+
+        #[test]
+        fn whatever_comes_is_refused_or_known(line in prop::collection::vec(any::<u8>(), 0..120)) {
+            let _ = Errand::parse(&line);
+        }
+    }
+}

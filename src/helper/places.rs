@@ -1,0 +1,90 @@
+//! Where the box's helper finds what it works with.
+
+use std::path::{Path, PathBuf};
+
+/// Places, each as on the image unless a test says otherwise.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Places {
+    /// Folder of the programs, searched first
+    #[arg(long, value_name = "DIR", hide = true, default_value = "/usr/bin")]
+    programs: PathBuf,
+    /// What the start of the system left behind
+    #[arg(long, value_name = "DIR", hide = true, default_value = "/run/fieldcam-boot")]
+    boot: PathBuf,
+    /// Root's own part of the data partition
+    #[arg(long, value_name = "DIR", hide = true, default_value = "/data/system")]
+    system: PathBuf,
+}
+
+/// One of the two places that a system is installed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Slot {
+    /// As the bootloader writes it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Slot::A => "A",
+            Slot::B => "B",
+        }
+    }
+
+    /// Reads the bootloader's word.
+    pub fn parse(word: &str) -> Option<Slot> {
+        match word {
+            "A" => Some(Slot::A),
+            "B" => Some(Slot::B),
+            _ => None,
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Slot {
+        match self {
+            Slot::A => Slot::B,
+            Slot::B => Slot::A,
+        }
+    }
+
+    /// The slot that runs, from what the start left in `boot`, else from the kernel's command line. `None` on a
+    /// machine without slots.
+    pub fn running(boot: &Path) -> Option<Slot> {
+        let noted = std::fs::read_to_string(boot.join("slot")).ok();
+        noted.and_then(|text| Slot::parse(text.trim())).or_else(|| {
+            let line = std::fs::read_to_string("/proc/cmdline").ok()?;
+            line.split_whitespace().find_map(|word| Slot::parse(word.strip_prefix("rauc.slot=")?))
+        })
+    }
+}
+
+impl Places {
+    /// A program by its name: the first that is there. Never one of the search path.
+    pub(super) fn program(&self, name: &str) -> Option<PathBuf> {
+        let folders = [self.programs.as_path(), Path::new("/usr/bin"), Path::new("/usr/sbin")];
+        folders.into_iter().map(|folder| folder.join(name)).find(|file| file.is_file())
+    }
+
+    /// The slot that runs.
+    pub(super) fn slot(&self) -> Option<Slot> {
+        Slot::running(&self.boot)
+    }
+
+    /// What the next start looks for.
+    pub(super) fn factory_reset(&self) -> PathBuf {
+        self.system.join("factory-reset")
+    }
+}
+
+#[cfg(test)]
+impl Places {
+    /// Everything below one folder.
+    pub(super) fn below(root: &Path) -> Places {
+        Places { programs: root.join("bin"), boot: root.join("boot"), system: root.join("system") }
+    }
+}
