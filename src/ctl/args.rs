@@ -125,6 +125,15 @@ pub enum CtlCommand {
         #[arg(long)]
         force: bool,
     },
+    /// Have the box forget its owner, its settings, its secrets and its footage
+    FactoryReset {
+        /// The box's host name [default: asked for]
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+        /// Recordings and snapshots stay
+        #[arg(long)]
+        keep_recordings: bool,
+    },
     /// Call any method of the API
     Call {
         /// Method name, such as get_camera_list

@@ -46,6 +46,13 @@ impl BoxKeys {
         self.write(&with(&self.text()?, &name, key.expose()))
     }
 
+    /// Forgets the key of the box at the other end.
+    pub fn forget(&self, link: &Link) -> Result<()> {
+        let (text, name) = (self.text()?, name(link).unwrap_or_default());
+        let rest = without(&text, &name);
+        if rest == text { Ok(()) } else { self.write(&rest) }
+    }
+
     /// Where it is, for people.
     pub fn shown(&self) -> String {
         self.0.as_ref().map_or_else(String::new, |path| path.display().to_string())
@@ -95,10 +102,12 @@ fn entry(line: &str) -> Option<(&str, &str)> {
 
 /// `text` with this box's line instead of those it had; others stay as they are.
 fn with(text: &str, name: &str, key: &str) -> String {
+    format!("{}{name} {key}\n", without(text, name))
+}
+
+fn without(text: &str, name: &str) -> String {
     let others = text.lines().filter(|line| entry(line).is_none_or(|(known, _)| known != name));
-    let mut all: String = others.map(|line| format!("{line}\n")).collect();
-    all.push_str(&format!("{name} {key}\n"));
-    all
+    others.map(|line| format!("{line}\n")).collect()
 }
 
 #[cfg(test)]

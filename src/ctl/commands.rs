@@ -12,6 +12,7 @@ use super::host::{Host, Local, token_for};
 use super::link::{Link, read};
 use super::record;
 use super::reply::{CameraList, FileList, ServerInfo, Snapshot, Status, StreamUrl};
+use super::reset;
 use super::screen;
 use super::table::render;
 use super::watch;
@@ -65,6 +66,9 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
             control::control(link, &device, name.as_deref(), value.as_deref(), json).await
         }
         CtlCommand::Reload { force } => reload(link, force, json).await,
+        CtlCommand::FactoryReset { confirm, keep_recordings } => {
+            reset::reset(link, confirm, keep_recordings, json).await
+        }
         CtlCommand::Stream { camera } => stream(link, &camera, json).await,
         CtlCommand::Call { method, params } => {
             let result = link.call(&method, params).await?;

@@ -28,10 +28,20 @@ impl Known {
 
     /// Remembers a box, in place of what was known of it.
     pub fn put(&self, host: &Host, fingerprint: Fingerprint) -> Result<()> {
+        self.write(&with(&self.text()?, &host.to_string(), fingerprint))
+    }
+
+    /// Forgets a box.
+    pub fn forget(&self, host: &Host) -> Result<()> {
+        let text = self.text()?;
+        let rest = without(&text, &host.to_string());
+        if rest == text { Ok(()) } else { self.write(&rest) }
+    }
+
+    fn write(&self, text: &str) -> Result<()> {
         let Some(path) = &self.0 else {
             return Err(Error::new(ErrorKind::AuthFailed, "this user has no home folder"));
         };
-        let text = with(&self.text()?, &host.to_string(), fingerprint);
         let written = || {
             let folder = path.parent().expect("a file in a folder");
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -70,10 +80,12 @@ fn entry(line: &str) -> Option<(&str, Fingerprint)> {
 
 /// `text` with this box's line instead of those it had; others stay as they are.
 fn with(text: &str, host: &str, fingerprint: Fingerprint) -> String {
+    format!("{}{host} {fingerprint}\n", without(text, host))
+}
+
+fn without(text: &str, host: &str) -> String {
     let others = text.lines().filter(|line| entry(line).is_none_or(|(known, _)| known != host));
-    let mut all: String = others.map(|line| format!("{line}\n")).collect();
-    all.push_str(&format!("{host} {fingerprint}\n"));
-    all
+    others.map(|line| format!("{line}\n")).collect()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod progress;
 mod range;
 mod record;
 mod reply;
+mod reset;
 mod screen;
 mod table;
 mod watch;

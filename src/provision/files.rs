@@ -131,14 +131,15 @@ fn with_country(main: &str, country: &str) -> String {
 }
 
 fn wired_text(wired: &Ethernet) -> String {
-    let matched = wired.interface.as_ref().map_or("Type=ether".into(), |name| format!("Name={name}"));
+    let matched =
+        wired.interface.as_ref().map_or("Type=ether\nKind=!*".into(), |name| format!("Name={name}"));
     let (ip, bits) = wired.address;
     let mut text = format!("{HEAD}[Match]\n{matched}\n\n[Network]\nAddress={ip}/{bits}\n");
     for (name, ip) in [("Gateway", wired.gateway), ("DNS", wired.dns)] {
         text.extend(ip.map(|ip| format!("{name}={ip}\n")));
     }
     // As on every port, so that the box is found however wrong the address is.
-    text.push_str("LinkLocalAddressing=yes\nMulticastDNS=yes\n");
+    text.push_str("LinkLocalAddressing=yes\nMulticastDNS=yes\nLLMNR=no\n");
     text
 }
 
@@ -199,7 +200,9 @@ mod tests {
         };
         let text = wired_text(&wired);
         assert!(
-            text.contains("[Match]\nType=ether\n\n[Network]\nAddress=192.0.2.10/24\nGateway=192.0.2.1\nLink"),
+            text.contains(
+                "[Match]\nType=ether\nKind=!*\n\n[Network]\nAddress=192.0.2.10/24\nGateway=192.0.2.1\nLink"
+            ),
             "{text}"
         );
         wired.interface = Some("eth1".into());

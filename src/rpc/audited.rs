@@ -7,7 +7,7 @@ use crate::auth::Deed;
 use crate::base::{Error, ErrorKind, Result};
 
 /// Methods that change something, each with the parameter that names what.
-const CHANGING: [(&str, Option<&str>); 25] = [
+const CHANGING: [(&str, Option<&str>); 26] = [
     ("authenticate", None),
     ("claim", Some("name")),
     ("set_camera_control", Some("device")),
@@ -34,6 +34,7 @@ const CHANGING: [(&str, Option<&str>); 25] = [
     ("rotate_api_key", Some("id")),
     ("revoke_api_key", Some("id")),
     ("rotate_secret", None),
+    ("factory_reset", None),
 ];
 
 /// What is to be noted of a method's calls.

@@ -179,6 +179,15 @@ fn before_the_claim_every_door_is_closed_and_after_it_the_owner_is_in() {
     testbox.kill();
     testbox.start_again();
     assert!(laptop.ctl(&testbox, &["cameras"]).status.success(), "for good");
+
+    // This machine has no image that could reset it, and whoever errs in the box hears so first.
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let other = laptop.ctl(&testbox, &["factory-reset", "--confirm", "another-box"]);
+    assert!(said(&other).contains("another box is meant"), "{}", said(&other));
+    let none = laptop.ctl(&testbox, &["--json", "factory-reset", "--confirm", host.trim()]);
+    let error: Value = serde_json::from_slice(&none.stderr).unwrap();
+    assert_eq!((none.status.code(), &error["error"]["code"]), (Some(1), &json!(-32030)), "{error}");
+    assert!(laptop.ctl(&testbox, &["status"]).status.success(), "the key is still there");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod login;
 mod metrics;
 mod recordings;
 mod reload;
+mod reset;
 mod secret;
 mod shared;
 mod snapshots;
@@ -78,6 +79,7 @@ pub(super) fn all() -> Vec<Method> {
         later("revoke_api_key", Admin, keys::revoke),
         later("rotate_secret", Admin, secret::rotate),
         later("reload_config", Admin, reload::reload),
+        later("factory_reset", Admin, reset::reset),
         now("get_status", Admin, status::status),
         now("get_metrics", Admin, metrics::metrics),
         now("get_system_status", Viewer, status::progress),
@@ -121,7 +123,7 @@ mod tests {
             (
                 "admin",
                 "forget_device protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key \
-                 get_audit_log rotate_secret",
+                 get_audit_log rotate_secret factory_reset",
             ),
         ];
         let want: BTreeMap<&str, &str> = want

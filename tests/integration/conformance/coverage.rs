@@ -38,8 +38,8 @@ pub const OF_DEVICES: [&str; 10] = [
     "set_camera_control.",
 ];
 
-/// Results of a box that nobody owns yet; tests/integration/claim.rs calls these methods.
-pub const OF_CLAIMS: [&str; 3] = ["claim_challenge.", "claim.", "get_server_info.claimed"];
+/// Results of a box that nobody owns yet, and of one that has an image; tests/integration/claim.rs calls these methods.
+pub const OF_CLAIMS: [&str; 4] = ["claim_challenge.", "claim.", "get_server_info.claimed", "factory_reset."];
 
 /// Cameras that come, go or change belong to a reload with another file.
 const OF_RELOADS: &str = "reload_config.";

@@ -48,7 +48,8 @@ const ADMIN: [&str; 8] = [
 ];
 
 /// Fieldcam's own.
-const OURS: [(&str, &str); 17] = [
+const OURS: [(&str, &str); 18] = [
+    ("factory_reset", "admin"),
     ("claim_challenge", "none"),
     ("claim", "none"),
     ("get_camera_controls", "viewer"),
