@@ -48,7 +48,7 @@ impl Wanted {
             let path = place.root.join(path);
             let folder = path.parent().expect("a file in a folder");
             let private = secret && !shared;
-            DirBuilder::new().recursive(true).mode(if private { 0o700 } else { 0o755 }).create(folder)?;
+            make(folder, if private { 0o700 } else { 0o755 })?;
             if !secret {
                 durable::replace(&path, text.as_bytes())?;
                 set_permissions(&path, Permissions::from_mode(0o644))?;
@@ -85,6 +85,18 @@ impl Wanted {
         }));
         all
     }
+}
+
+/// Makes a folder, and those it is in, with this mode whatever the unit's umask is; one that is there stays as it is.
+fn make(folder: &Path, mode: u32) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        make(above, 0o755)?;
+    }
+    DirBuilder::new().mode(mode).create(folder)?;
+    set_permissions(folder, Permissions::from_mode(mode))
 }
 
 /// iwd's name for a network's file.

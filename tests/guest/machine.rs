@@ -98,6 +98,14 @@ impl Machine {
         wait_for(what, || self.run(command).status.success().then_some(()));
     }
 
+    /// Waits until the guest's console has shown a text.
+    #[track_caller]
+    pub fn wait_console(&self, text: &str) {
+        wait_for(&format!("the console shows {text}"), || {
+            self.console.lock().unwrap().iter().any(|line| line.contains(text)).then_some(())
+        });
+    }
+
     /// What the service has said so far.
     pub fn log(&self) -> String {
         let said = self.run("journalctl --boot --no-pager --output=cat --unit=fieldcam");

@@ -7,5 +7,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod first_boot;
 mod machine;
 mod unit;
