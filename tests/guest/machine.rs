@@ -16,7 +16,8 @@ use crate::common::{Client, ffmpeg, mediaserver, wait_for};
 
 /// Where the images' own files are, and which of them are the daemon's: the guest is set up in its own way.
 const COMMON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images/common");
-const OF_COMMON: [&str; 2] = ["usr/lib/systemd/system/fieldcam", "usr/lib/sysusers.d/"];
+const OF_COMMON: [&str; 3] =
+    ["usr/lib/systemd/system/fieldcam", "usr/lib/systemd/system/run-fieldcam", "usr/lib/sysusers.d/"];
 
 /// A running guest; dropping it ends all of it.
 pub struct Machine {
