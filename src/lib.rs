@@ -36,6 +36,7 @@
 //! | `live` | live video for browsers: HLS, WebRTC signalling, the page |
 //! | `reload` | the configuration read again while the box runs |
 //! | `external` | streams on the network: looked for, and added as cameras |
+//! | `update` | a new version into the other slot, its trial and the commit; the clock that a box without RTC keeps |
 //! | `diag` | one archive that says what a box is and does |
 //! | `rpc` | JSON-RPC methods and sockets |
 //! | `http` | listeners, files, health pages |
@@ -82,5 +83,6 @@ pub mod snapshot;
 pub mod store;
 pub mod supervise;
 pub mod tls;
+pub mod update;
 pub mod usb;
 pub mod v4l2;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +36,8 @@ use super::disk_care;
 use super::endpoints::EndpointsFile;
 use super::plugged;
 use super::secure;
+use super::signals::Signals;
+use super::updating;
 
 /// All of an orderly stop; systemd's own patience is longer (TimeoutStopSec in the unit).
 const STOP_BUDGET: Duration = Duration::from_secs(10);
@@ -227,6 +228,8 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     };
     let health = Health::start(&background, clock.clone(), connections, &watched);
     let (announced, seen) = (notices.clone(), cameras.clone());
+    let reach = parts.reach.clone();
+    let update = updating::start(settings, &data, &cameras, reach, notices.clone(), &background).await?;
     let services = rpc::Services {
         auth,
         cameras,
@@ -241,6 +244,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         reloader: reloader.clone(),
         notices,
         tls: tls.clone(),
+        update: update.clone(),
         clock,
     };
     let server =
@@ -281,6 +285,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     // The lock on the data directory is held until the last phase stops.
     background.spawn("data directory", hold(data, stop));
     announced.send(Fact::Startup);
+    update.on_trial(server);
     let status = announce(&endpoints, started);
     background.spawn("systemd status", tell_status(checking, status, background.stop().clone()));
     parts.store.keep_copies(&background, parts.clock.clone());
@@ -343,46 +348,6 @@ impl Gate for StreamGate {
     fn still_valid(&self, user: &str) -> bool {
         // Expiry is followed by MediaMTX's room itself; an API key may be revoked.
         self.0.may_go_on(user)
-    }
-}
-
-/// The signals that end the program.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).map_err(Error::internal);
-        let (interrupt, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, hang_up: listen(SignalKind::hangup())? })
-    }
-
-    /// The next signal that ends the program; SIGHUP reads the configuration again meanwhile.
-    async fn next_stop(&mut self, reloader: &Reloader) -> &'static str {
-        loop {
-            let hung_up = tokio::select! {
-                biased;
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.hang_up.recv() => reloader.reload(false),
-            };
-            systemd::reloading();
-            // Its outcome is in the log; an error that is none of the operator's is worth saying again.
-            if let Err(error) = hung_up.await {
-                tracing::error!("SIGHUP: {}", error.chain());
-            }
-            systemd::reloaded();
-        }
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
     }
 }
 

@@ -18,6 +18,8 @@ mod plugged;
 mod provision;
 mod secret;
 mod secure;
+mod signals;
 mod token;
+mod updating;
 
 pub use cli::main;

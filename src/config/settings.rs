@@ -231,6 +231,18 @@ section! {
 }
 
 section! {
+    /// `[update]`: new versions of the box's system.
+    "update" => Update {
+        commit_deadline: Duration = "300s", duration(SECOND, DAY, false),
+            "How long a new version may take until the box answers and its cameras are live again; then it goes back";
+        helper: PathBuf = "/run/fieldcam/box.sock", file(),
+            "Socket of what may restart the box and mark a version as good";
+        boot_facts: PathBuf = "/run/fieldcam-boot", folder(),
+            "Folder in which the start of the system says which slot runs and whether the data is only for now";
+    }
+}
+
+section! {
     /// `[log]`.
     "log" => Log {
         level: String = "info", level(),
@@ -309,6 +321,7 @@ settings! {
     mediamtx: MediaMtx, "The media server.";
     ffmpeg: Ffmpeg, "FFmpeg.";
     discovery: Discovery, "Streams on the network.";
+    update: Update, "New versions of the system.";
     log: Log, "The log.";
 }
 

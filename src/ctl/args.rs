@@ -119,6 +119,18 @@ pub enum CtlCommand {
         #[arg(allow_negative_numbers = true)]
         value: Option<String>,
     },
+    /// Install a new version of the box's system, or tell which versions it has
+    Update {
+        /// A bundle here, or an http:// address that the box fetches it from [default: only tell how it stands]
+        #[arg(value_name = "FILE|URL")]
+        bundle: Option<String>,
+        /// Restart the box when it is installed
+        #[arg(long)]
+        reboot: bool,
+        /// Take a version that is older than the one that runs, too
+        #[arg(long, requires = "bundle")]
+        allow_downgrade: bool,
+    },
     /// Read the box's configuration again (on the box itself)
     Reload {
         /// Interrupt recordings where the new configuration asks for it

@@ -15,6 +15,7 @@ use super::reply::{CameraList, FileList, ServerInfo, Snapshot, Status, StreamUrl
 use super::reset;
 use super::screen;
 use super::table::render;
+use super::update;
 use super::watch;
 use crate::auth::LINK_LIFETIME;
 use crate::base::units::show_size;
@@ -64,6 +65,10 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
         CtlCommand::Control { camera, name, value } => {
             let device = resolve(link, &camera).await?;
             control::control(link, &device, name.as_deref(), value.as_deref(), json).await
+        }
+        CtlCommand::Update { bundle, reboot, allow_downgrade } => {
+            let wish = update::Wish { bundle: bundle.as_deref(), reboot, allow_downgrade };
+            update::update(link, wish, json).await
         }
         CtlCommand::Reload { force } => reload(link, force, json).await,
         CtlCommand::FactoryReset { confirm, keep_recordings } => {

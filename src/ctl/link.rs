@@ -132,6 +132,11 @@ impl Link {
         self.fingerprint
     }
 
+    /// The token that it is logged in with.
+    pub(super) fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
+    }
+
     /// Until when the log-in is valid, in the box's words.
     pub fn expires_at(&self) -> Option<&str> {
         self.session.as_ref()?.get("expires_at")?.as_str()

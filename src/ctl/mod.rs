@@ -24,6 +24,7 @@ mod reply;
 mod reset;
 mod screen;
 mod table;
+mod update;
 mod watch;
 mod web;
 

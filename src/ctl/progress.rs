@@ -18,6 +18,7 @@ pub struct Progress {
 enum Unit {
     Bytes,
     Seconds,
+    Percent,
 }
 
 impl Progress {
@@ -35,6 +36,11 @@ impl Progress {
     pub fn seconds(what: &str, total: u64) -> Progress {
         let form = if total == 0 { "{spinner} {msg}" } else { "{msg}  [{bar:30}]  {pos}/{len} s" };
         Progress::new(what, total, Unit::Seconds, form)
+    }
+
+    /// Of a hundred.
+    pub fn percent(what: &str) -> Progress {
+        Progress::new(what, 100, Unit::Percent, "{msg}  [{bar:30}]  {pos} %")
     }
 
     fn new(what: &str, total: u64, unit: Unit, form: &str) -> Progress {
@@ -78,7 +84,11 @@ impl Progress {
         };
         if mark > self.told {
             self.told = mark;
-            let shown = |n| if self.unit == Unit::Bytes { show_size(n) } else { format!("{n} s") };
+            let shown = |n| match self.unit {
+                Unit::Bytes => show_size(n),
+                Unit::Seconds => format!("{n} s"),
+                Unit::Percent => format!("{n} %"),
+            };
             let end = if self.total > 0 { format!(" of {}", shown(self.total)) } else { String::new() };
             let note = if note.is_empty() { String::new() } else { format!("  {note}") };
             screen::remark(&format!("{}: {}{end}{note}", self.what, shown(done)));

@@ -1,12 +1,16 @@
 //! One HTTP request to a box.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::handshake;
-use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
@@ -14,7 +18,9 @@ use tokio::time::timeout;
 use super::dial::{Trust, dial};
 use super::failure;
 use super::host::Host;
-use crate::base::{Error, Result};
+use super::link::Link;
+use super::progress::Progress;
+use crate::base::{Error, ErrorKind, Result};
 
 /// How long the box may take for its answer's head, or say nothing within a body.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(20);
@@ -47,5 +53,95 @@ pub async fn get<T>(
     tokio::select! {
         done = work => done,
         never = serve => never,
+    }
+}
+
+/// `PUT path` with a file of `size` bytes, by the log-in of `link`. Answers with what the box says of it.
+pub async fn put(
+    link: &Link,
+    path: &str,
+    file: File,
+    size: u64,
+    progress: &mut Progress,
+) -> Result<serde_json::Value> {
+    let host = link.host();
+    let broken = |e: hyper::Error| failure::cut_off(host, &e.to_string());
+    let stream = dial(host, Trust::Pinned).await?.wire;
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let token = link.token().map(|token| format!("Bearer {}", token.expose())).unwrap_or_default();
+    let (told, mut sent) = tokio::sync::watch::channel(0);
+    let request = Request::put(path)
+        .header(HOST, host.to_string())
+        .header(AUTHORIZATION, token)
+        .header(CONTENT_TYPE, "application/octet-stream")
+        .body(Sending { file, left: size, sent: 0, told })
+        .map_err(Error::internal)?;
+    let work = async {
+        let asked = sender.send_request(request);
+        tokio::pin!(asked);
+        let answer = loop {
+            tokio::select! {
+                answer = &mut asked => break answer.map_err(broken)?,
+                Ok(()) = sent.changed() => progress.set(*sent.borrow_and_update(), ""),
+            }
+        };
+        let status = answer.status().as_u16();
+        let body = timeout(SILENCE_LIMIT, answer.into_body().collect()).await;
+        let body = body.map_err(|_| failure::cut_off(host, "no answer"))?.map_err(broken)?.to_bytes();
+        let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if (200..300).contains(&status) {
+            return Ok(said);
+        }
+        match said["error"].as_str() {
+            Some(text) => Err(Error::new(ErrorKind::InvalidState, text)
+                .with("suggestion", said["hint"].as_str().unwrap_or("try again"))),
+            None => Err(failure::http_status(host, status)),
+        }
+    };
+    let serve = async {
+        // It ends early when the box refuses what it does not want to hear to its end.
+        let _ = connection.await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        done = work => done,
+        never = serve => never,
+    }
+}
+
+/// A file on its way out, in pieces.
+struct Sending {
+    file: File,
+    left: u64,
+    sent: u64,
+    told: tokio::sync::watch::Sender<u64>,
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        // A laptop's own disk: nobody else waits for this thread.
+        let mut piece = vec![0; self.left.min(256 << 10) as usize];
+        match self.file.read(&mut piece) {
+            Ok(0) => Poll::Ready(Some(Err(io::Error::other("the file has become shorter")))),
+            Ok(n) => {
+                piece.truncate(n);
+                self.left -= n as u64;
+                self.sent += n as u64;
+                let sent = self.sent;
+                self.told.send_replace(sent);
+                Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+            }
+            Err(e) => Poll::Ready(Some(Err(e))),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }

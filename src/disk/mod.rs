@@ -19,12 +19,14 @@ mod condition;
 mod held;
 mod identity;
 mod look;
+mod temporary;
 mod watch;
 
 pub use condition::Condition;
+pub use temporary::Temporary;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -46,6 +48,8 @@ struct Inner {
     condition: tokio::sync::watch::Sender<Condition>,
     /// Somebody could not write, or wants to know.
     doubt: Notify,
+    /// Why it is only for now.
+    temporary: OnceLock<Temporary>,
 }
 
 impl DataDisk {
@@ -61,6 +65,7 @@ impl DataDisk {
             held: Mutex::new(held),
             condition: tokio::sync::watch::Sender::new(Condition::Fine),
             doubt: Notify::new(),
+            temporary: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -79,6 +84,16 @@ impl DataDisk {
     /// The condition as of the last look.
     pub fn condition(&self) -> Condition {
         *self.inner.condition.borrow()
+    }
+
+    /// What is written is gone at the next start. Said once, before anything is recorded.
+    pub fn only_for_now(&self, why: Temporary) {
+        let _ = self.inner.temporary.set(why);
+    }
+
+    /// Why what is written is gone at the next start; none: it is kept.
+    pub fn temporary(&self) -> Option<Temporary> {
+        self.inner.temporary.get().copied()
     }
 
     /// Somebody failed to read or write: the disk is looked at now, with a write of our own.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::disk::Condition;
+use crate::disk::{Condition, Temporary};
 use crate::pipeline::FfmpegState;
 
 /// The verdict.
@@ -85,6 +85,8 @@ pub struct Sample {
     pub failed_in_a_row: u32,
     /// The data disk.
     pub disk: Condition,
+    /// Why what is written is gone at the next start.
+    pub temporary: Option<Temporary>,
     /// The database turned out to be damaged.
     pub database_damaged: bool,
 }
@@ -157,6 +159,10 @@ pub fn judge(s: &Sample, t: &Thresholds) -> (Verdict, Vec<Reason>) {
         // Nothing is recorded and nothing can be looked up: the job is not done.
         note(Verdict::Unhealthy, "storage", format!("{}: {}", s.disk.text(), s.disk.advice()));
     }
+    if let Some(why) = s.temporary {
+        // Live video works; what the box is for, to keep footage, does not.
+        note(Verdict::Unhealthy, "storage", format!("{}: {}", why.message(), why.suggestion()));
+    }
     if s.database_damaged {
         let text = "the database is damaged; Fieldcam starts again to make it anew".into();
         note(Verdict::Unhealthy, "database", text);
@@ -221,6 +227,7 @@ mod tests {
         free_percent: Some(60.0),
         failed_in_a_row: 0,
         disk: Condition::Fine,
+        temporary: None,
         database_damaged: false,
     };
 
@@ -242,6 +249,7 @@ mod tests {
             (Sample { memory_percent: None, ..GOOD }, Healthy),
             (Sample { disk: Condition::Gone, ..GOOD }, Unhealthy),
             (Sample { disk: Condition::ReadOnly, ..GOOD }, Unhealthy),
+            (Sample { temporary: Some(Temporary::Missing), ..GOOD }, Unhealthy),
             (Sample { database_damaged: true, ..GOOD }, Unhealthy),
             (Sample { error_percent: 4.9, ..GOOD }, Healthy),
             (Sample { error_percent: 5.0, ..GOOD }, Degraded),

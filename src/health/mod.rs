@@ -20,7 +20,7 @@ pub use traffic::{Connected, Traffic, TrafficCount};
 pub use window::Minute;
 
 use crate::base::{Clock, Mono};
-use crate::disk::{Condition, DataDisk};
+use crate::disk::{Condition, DataDisk, Temporary};
 use crate::machine::{self, Counters, Load};
 use crate::mediamtx::{MediaMtx, ServerState};
 use crate::pipeline::{Cameras, FfmpegState};
@@ -45,6 +45,8 @@ pub struct Observed {
     pub used_percent: Option<f64>,
     /// Whether the data disk is there and takes what is written.
     pub disk: Condition,
+    /// Why what is written is gone at the next start.
+    pub temporary: Option<Temporary>,
     /// How far the look at what was on the disk at the start is.
     pub checking: Checking,
     /// The database turned out to be damaged.
@@ -139,6 +141,7 @@ impl Health {
         let (cameras, disk) = (watched.cameras.clone(), watched.disk.clone());
         let (checking, damaged) = (recordings.checking(), watched.store.damaged());
         Self::observing(group, clock, Thresholds::default(), connections_max, move || {
+            let temporary = disk.temporary();
             let (storage, disk) = (recordings.storage(), disk.condition());
             Observed {
                 mediamtx: mediamtx_state(&server.borrow()),
@@ -147,6 +150,7 @@ impl Health {
                 // Of a disk that is away the last figures say nothing.
                 used_percent: (storage.total > 0 && disk.is_readable()).then_some(storage.used_percent),
                 disk,
+                temporary,
                 checking: *checking.borrow(),
                 database_damaged: *damaged.borrow(),
             }
@@ -205,6 +209,7 @@ impl Health {
             free_percent: observed.used_percent.map(|used| 100.0 - used),
             failed_in_a_row: background.failed_in_a_row,
             disk: observed.disk,
+            temporary: observed.temporary,
             database_damaged: observed.database_damaged,
         };
         drop(background);
@@ -321,6 +326,7 @@ mod tests {
                     ffmpeg: FfmpegState::There,
                     used_percent: Some(10.0),
                     disk: Condition::Fine,
+                    temporary: None,
                     checking: Checking::default(),
                     database_damaged: false,
                 }

@@ -25,6 +25,7 @@ mod reached;
 mod seats;
 mod server;
 mod socket;
+mod upload;
 mod wire;
 
 use std::net::SocketAddr;

@@ -71,6 +71,11 @@ pub enum Fact {
         /// Whether it is above the mark.
         above: bool,
     },
+    /// Something about the box's own version changed.
+    Update {
+        /// As update_status answers it.
+        status: std::sync::Arc<serde_json::Value>,
+    },
     /// The verdict on the box's health may have changed.
     Health,
     /// Every server answers and the cameras have been looked at.

@@ -10,6 +10,7 @@ use super::shared::{Shared, Slot, recording_name};
 use super::view::{StartRecording, Started};
 use super::watch::Watch;
 use crate::base::{CameraId, Error, Mono, RecordingName, Result};
+use crate::disk::DataDisk;
 use crate::notice::Fact;
 use crate::store::{RecordingChange, RecordingRow};
 
@@ -19,6 +20,9 @@ impl Recordings {
         let group = self.shared.group.get().ok_or_else(not_ready)?;
         if let Some(refusal) = self.shared.guard().refusal() {
             return Err(refusal);
+        }
+        if let Some(why) = self.shared.disk.get().and_then(DataDisk::temporary) {
+            return Err(why.error());
         }
         self.shared.check_disk().await?;
         let claim = Claim::take(&self.shared, request.camera.id)?;

@@ -7,7 +7,7 @@ use crate::auth::Deed;
 use crate::base::{Error, ErrorKind, Result};
 
 /// Methods that change something, each with the parameter that names what.
-const CHANGING: [(&str, Option<&str>); 26] = [
+const CHANGING: [(&str, Option<&str>); 28] = [
     ("authenticate", None),
     ("claim", Some("name")),
     ("set_camera_control", Some("device")),
@@ -35,6 +35,9 @@ const CHANGING: [(&str, Option<&str>); 26] = [
     ("revoke_api_key", Some("id")),
     ("rotate_secret", None),
     ("factory_reset", None),
+    // Its address may tell more than a log should.
+    ("install_update", Some("file")),
+    ("reboot", None),
 ];
 
 /// What is to be noted of a method's calls.

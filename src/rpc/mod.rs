@@ -44,6 +44,7 @@ use crate::retention::Retention;
 use crate::snapshot::Snapshots;
 use crate::supervise::Group;
 use crate::tls::Tls;
+use crate::update::Update;
 use budget::Budget;
 pub use carrier::Carrier;
 pub use document::reference;
@@ -82,6 +83,8 @@ pub struct Services {
     pub notices: Notices,
     /// The certificate, where TLS is on.
     pub tls: Option<Tls>,
+    /// New versions of the box's system.
+    pub update: Update,
     /// The time of day.
     pub clock: Clock,
 }

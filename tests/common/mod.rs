@@ -20,6 +20,7 @@ pub mod http;
 pub mod loopdisk;
 pub mod mediaserver;
 pub mod process;
+pub mod rauc;
 pub mod recording;
 pub mod rpc;
 pub mod rtsp_camera;

@@ -36,6 +36,9 @@ impl Setup {
             .env("CAMERAS__RESOLUTION", "640x360")
             // A developer's own camera is left alone.
             .env("CAMERAS__V4L2", "false")
+            // Nor is his machine restarted or updated.
+            .env("UPDATE__HELPER", "/nonexistent/box.sock")
+            .plain_env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
             .env("AUTH__RATE_LIMIT_PER_MINUTE", "1000000")
             .cameras(2)
     }
@@ -62,6 +65,7 @@ impl Setup {
 
     /// Sets an environment variable of any name.
     pub fn plain_env(mut self, key: &str, value: &str) -> Setup {
+        self.env.retain(|(k, _)| k != key);
         self.env.push((key.to_owned(), value.to_owned()));
         self
     }

@@ -71,3 +71,4 @@ mod provision;
 mod reload;
 mod retention;
 mod startup_errors;
+mod update;

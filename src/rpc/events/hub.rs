@@ -52,9 +52,8 @@ impl Event {
             | Event::Fact(Fact::RecordingStopped { camera, .. })
             | Event::Fact(Fact::RecordingError { camera, .. })
             | Event::Fact(Fact::SnapshotTaken { camera, .. }) => Some(*camera),
-            Event::Fact(Fact::StorageWarning { .. } | Fact::Health | Fact::Startup) | Event::Health(_) => {
-                None
-            }
+            Event::Fact(Fact::StorageWarning { .. } | Fact::Health | Fact::Startup | Fact::Update { .. })
+            | Event::Health(_) => None,
         }
     }
 

@@ -20,6 +20,8 @@ pub enum Topic {
     SystemHealth,
     SystemStartup,
     SystemShutdown,
+    /// Ours.
+    UpdateStatus,
     /// The last three are names of notifications: what existing clients subscribe with.
     CameraStatusUpdate,
     RecordingStatusUpdate,
@@ -28,7 +30,7 @@ pub enum Topic {
 
 use Topic::*;
 
-const NAMES: [(&str, Topic); 17] = [
+const NAMES: [(&str, Topic); 19] = [
     ("camera.connected", CameraConnected),
     ("camera.disconnected", CameraDisconnected),
     ("camera.status_change", CameraStatusChange),
@@ -41,6 +43,8 @@ const NAMES: [(&str, Topic); 17] = [
     ("system.health", SystemHealth),
     ("system.startup", SystemStartup),
     ("system.shutdown", SystemShutdown),
+    ("update.status", UpdateStatus),
+    ("update_status_update", UpdateStatus),
     ("camera_status_update", CameraStatusUpdate),
     ("recording_status_update", RecordingStatusUpdate),
     ("system_health_update", SystemHealthUpdate),
@@ -86,6 +90,7 @@ pub(super) fn topics_of(event: &Event) -> &'static [Topic] {
         Event::Fact(Fact::RecordingError { .. }) => &[RecordingError, RecordingStatusUpdate],
         Event::Fact(Fact::SnapshotTaken { .. }) => &[SnapshotTaken],
         Event::Fact(Fact::Startup) => &[SystemStartup],
+        Event::Fact(Fact::Update { .. }) => &[UpdateStatus],
         Event::Health(_) => &[SystemHealth, SystemHealthUpdate],
         // Not for clients as such: the first shows in the verdict, the second is looked for anyway.
         Event::Fact(Fact::StorageWarning { .. } | Fact::Health) => &[],

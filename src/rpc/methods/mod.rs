@@ -19,6 +19,7 @@ mod snapshots;
 mod status;
 mod storage;
 mod streams;
+mod update;
 
 pub(super) use cameras::Camera as CameraRowJson;
 pub use keys::{Created as NewKeyJson, Shown as KeyJson};
@@ -78,6 +79,9 @@ pub(super) fn all() -> Vec<Method> {
         later("rotate_api_key", Admin, keys::rotate),
         later("revoke_api_key", Admin, keys::revoke),
         later("rotate_secret", Admin, secret::rotate),
+        later("update_status", Viewer, update::status),
+        later("install_update", Admin, update::install),
+        later("reboot", Admin, update::reboot),
         later("reload_config", Admin, reload::reload),
         later("factory_reset", Admin, reset::reset),
         now("get_status", Admin, status::status),
@@ -116,14 +120,14 @@ mod tests {
                  cleanup_old_files set_discovery_interval",
             ),
             // These are ours, as is the last of the viewer's.
-            ("viewer", "list_devices"),
+            ("viewer", "list_devices update_status"),
             ("operator", "rename_device pin_device"),
             ("viewer", "get_camera_controls"),
             ("operator", "set_camera_control"),
             (
                 "admin",
                 "forget_device protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key \
-                 get_audit_log rotate_secret factory_reset",
+                 get_audit_log rotate_secret factory_reset install_update reboot",
             ),
         ];
         let want: BTreeMap<&str, &str> = want

@@ -16,6 +16,16 @@ pub(super) struct Info {
     recordings_size: u64,
     snapshots_size: u64,
     low_space_warning: bool,
+    /// Where nothing is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temporary: Option<TemporaryJson>,
+}
+
+#[derive(Serialize)]
+pub(super) struct TemporaryJson {
+    reason: &'static str,
+    message: &'static str,
+    suggestion: &'static str,
 }
 
 pub(super) async fn info(call: Call, _: Nothing) -> Result<Info> {
@@ -29,6 +39,11 @@ pub(super) async fn info(call: Call, _: Nothing) -> Result<Info> {
         recordings_size: kept.recordings,
         snapshots_size: kept.snapshots,
         low_space_warning: disk.low,
+        temporary: call.services.update.here().data.map(|why| TemporaryJson {
+            reason: why.word(),
+            message: why.message(),
+            suggestion: why.suggestion(),
+        }),
     })
 }
 

@@ -48,7 +48,7 @@ const ADMIN: [&str; 8] = [
 ];
 
 /// Fieldcam's own.
-const OURS: [(&str, &str); 18] = [
+const OURS: [(&str, &str); 21] = [
     ("factory_reset", "admin"),
     ("claim_challenge", "none"),
     ("claim", "none"),
@@ -60,6 +60,9 @@ const OURS: [(&str, &str); 18] = [
     ("pin_device", "operator"),
     ("forget_device", "admin"),
     ("reload_config", "admin"),
+    ("update_status", "viewer"),
+    ("install_update", "admin"),
+    ("reboot", "admin"),
     ("protect_recording", "admin"),
     ("get_audit_log", "admin"),
     ("create_api_key", "admin"),
