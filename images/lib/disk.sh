@@ -86,7 +86,7 @@ place() {
     dd if="$1" of="$2" bs=1M seek="$3" conv=notrunc,sparse status=none
 }
 
-# make_disk FILE BOOT ROOTFS
+# make_disk FILE BOOT ROOTFS: and adds to `facts` where each partition lies, in sectors of 512 bytes.
 make_disk() {
     local disk=$1 boot=$2 rootfs=$3 part at=4 size type attributes script=$work/$board/table
     local -A begins=()
@@ -101,6 +101,7 @@ make_disk() {
         printf 'start=%d, size=%d, type=%s, uuid=%s, name="%s"%s\n' $((at * 2048)) $((size * 2048)) "$type" \
             "$(fixed_uuid "$board.$part")" "$part" "$attributes" >>"$script"
         begins[$part]=$at
+        printf 'partition %s %d %d\n' "$part" $((at * 2048)) $((size * 2048)) >>"$facts"
         at=$((at + size))
     done
     rm -f "$disk"

@@ -1,0 +1,67 @@
+//! Commands for the guest: the other end of `agent/agent`, over a virtio port.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What a command in the guest said, and its exit status.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// The connection to the guest. It outlives the guest's restarts.
+pub struct Agent {
+    line: BufReader<UnixStream>,
+    /// Which boot it talks with.
+    boot: Option<String>,
+}
+
+impl Agent {
+    pub fn connect(socket: &Path) -> io::Result<Agent> {
+        Ok(Agent { line: BufReader::new(UnixStream::connect(socket)?), boot: None })
+    }
+
+    /// Waits until a boot other than the last one takes commands.
+    pub fn next_boot(&mut self, limit: Duration) -> io::Result<String> {
+        let end = Instant::now() + limit;
+        let mut text = String::new();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::Error::new(ErrorKind::TimedOut, "no boot took commands"));
+            }
+            self.line.get_ref().set_read_timeout(Some(left))?;
+            text.clear();
+            self.line.read_line(&mut text)?;
+            if let Some(boot) = text.strip_prefix("hello ").map(str::trim)
+                && self.boot.as_deref() != Some(boot)
+            {
+                self.boot = Some(boot.to_owned());
+                return Ok(boot.to_owned());
+            }
+        }
+    }
+
+    /// Runs a shell command as root. `Err` = no answer within `limit`, or a restart.
+    pub fn run(&mut self, command: &str, limit: Duration) -> io::Result<Said> {
+        assert!(!command.contains('\0'), "a zero byte ends a command");
+        self.line.get_ref().set_read_timeout(Some(limit))?;
+        self.line.get_mut().write_all(format!("{command}\0").as_bytes())?;
+        let mut head = String::new();
+        self.line.read_line(&mut head)?;
+        let numbers: Vec<usize> = head.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+        let [status, out, err] = numbers[..] else {
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, format!("answered {head:?}")));
+        };
+        let mut text = |size: usize| -> io::Result<String> {
+            let mut bytes = vec![0; size];
+            self.line.read_exact(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        Ok(Said { status: status as i32, out: text(out)?, err: text(err)? })
+    }
+}

@@ -1,0 +1,15 @@
+//! The firmware image itself, booted in QEMU as it is: U-Boot, the verified root, RAUC, systemd.
+//!
+//! Needs root and what `images/build qemu-arm64` makes: `scripts/test image`. Each test has a disk of its own.
+#![allow(dead_code, reason = "the harness offers what the next tests need")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests stop at what they did not expect")]
+#![allow(clippy::disallowed_methods, reason = "tests start programs from outside of the daemon")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod agent;
+mod disk;
+mod journey;
+mod laptop;
+mod machine;
