@@ -94,7 +94,7 @@ fn small_root() -> (TempDir, PathBuf) {
     (folder, tree)
 }
 
-fn slot(tree: &Path, images: &Path, out: &Path) {
+fn slot(tree: &Path, images: &Path, out: &Path, board: &str) {
     let (squashfs, kernel) = (images.join("rootfs.squashfs"), images.join("Image"));
     said(
         at("images/lib/slot"),
@@ -110,7 +110,7 @@ fn slot(tree: &Path, images: &Path, out: &Path) {
             "--console",
             "ttyS0",
         ],
-        &[("SOURCE_DATE_EPOCH", "1767225600")],
+        &[("SOURCE_DATE_EPOCH", "1767225600"), ("FIELDCAM_INITRD_BOARD", board)],
     );
 }
 
@@ -126,8 +126,8 @@ fn a_slot_is_made_of_a_root_the_same_way_twice() {
     let (folder, tree) = small_root();
     let images = folder.path().join("images");
     let (one, two) = (folder.path().join("one"), folder.path().join("two"));
-    slot(&tree, &images, &one);
-    slot(&tree, &images, &two);
+    slot(&tree, &images, &one, "");
+    slot(&tree, &images, &two, "");
     for name in ["root.img", "boot.img", "initrd.img", "arguments"] {
         assert!(fs::read(one.join(name)).unwrap() == fs::read(two.join(name)).unwrap(), "{name} differs");
     }
@@ -175,12 +175,12 @@ fn a_slot_is_made_of_a_root_the_same_way_twice() {
     }
     assert_eq!(get("vmlinuz"), fs::read(images.join("Image")).unwrap());
 
-    // The initrd has what init calls, by whatever name the root has it.
-    let list = said(
-        "bash",
-        &["-c", "set -o pipefail; zcat \"$1\" | cpio -t --quiet", "list", text(&one.join("initrd.img"))],
-        &[],
-    );
+    // The initrd has what init calls, by whatever name the root has it; and a board's own words where there are some.
+    let list = |out: &Path| {
+        let script = "set -o pipefail; zcat \"$1\" | cpio -t --quiet";
+        said("bash", &["-c", script, "list", text(&out.join("initrd.img"))], &[])
+    };
+    let plain = list(&one);
     for name in [
         "init",
         "lib/fieldcam-data",
@@ -191,8 +191,10 @@ fn a_slot_is_made_of_a_root_the_same_way_twice() {
         "modules/dm-verity.ko",
         "usr",
     ] {
-        assert!(list.lines().any(|l| l == name), "the initrd lacks {name}");
+        assert!(plain.lines().any(|l| l == name), "the initrd lacks {name}");
     }
+    slot(&tree, &images, &two, text(&at(LAYER).join("dynamic-layers/tegra/initrd-board")));
+    assert!(!plain.contains("lib/fieldcam-board\n") && list(&two).contains("lib/fieldcam-board\n"));
 }
 
 /// Keys as a release has them: an authority, and a signer for code alone.
