@@ -24,7 +24,7 @@ define FIELDCAM_INSTALL_INIT_SYSTEMD
 endef
 
 define FIELDCAM_USERS
-	fieldcam -1 fieldcam -1 * /data/fieldcam /usr/sbin/nologin video Fieldcam camera service
+	fieldcam 900 fieldcam 900 * /data/fieldcam /usr/sbin/nologin video Fieldcam camera service
 endef
 
 $(eval $(cargo-package))

@@ -54,27 +54,32 @@ fn what_only_debian_packages_is_beside_the_common_folder() {
 fn the_daemon_is_the_same_user_everywhere() {
     let users = read("images/common/usr/lib/sysusers.d/fieldcam.conf");
     let line = users.lines().find(|l| l.starts_with("u fieldcam ")).unwrap();
+    // Files on the data disk belong to the number, whoever made the root.
+    let number = line.split(' ').nth(2).unwrap();
+    assert!(number.parse::<u32>().is_ok(), "{line}");
     let mut tail = line.rsplit(' ');
     let (shell, home) = (tail.next().unwrap(), tail.next().unwrap());
     let unit = read("images/common/usr/lib/systemd/system/fieldcam.service");
     let group = value(&unit, "SupplementaryGroups");
-    let buildroot = read("buildroot-overlay/package/fieldcam/fieldcam.mk");
-    let buildroot = between(&buildroot, "define FIELDCAM_USERS\n\t", "\n").to_owned();
+    let package = read("buildroot-overlay/package/fieldcam/fieldcam.mk");
+    let table = between(&package, "define FIELDCAM_USERS\n\t", "\n");
     assert!(
-        buildroot.starts_with(&format!("fieldcam -1 fieldcam -1 * {home} {shell} {group} ")),
-        "{buildroot}"
+        table.starts_with(&format!("fieldcam {number} fieldcam {number} * {home} {shell} {group} ")),
+        "{table}"
     );
     let daemon = read(&format!("{LAYER}/recipes-fieldcam/fieldcam/fieldcam_0.1.0.bb"));
-    let yocto = value(&daemon, "USERADD_PARAM:${PN}").replace("${sbindir}", "/usr/sbin");
-    for word in [
+    assert_eq!(value(&daemon, "GROUPADD_PARAM:${PN}"), format!("--system --gid {number} fieldcam"));
+    let user = value(&daemon, "USERADD_PARAM:${PN}").replace("${sbindir}", "/usr/sbin");
+    let wanted = [
+        format!("--uid {number} --gid fieldcam"),
         format!("--home-dir {home}"),
         format!("--shell {shell}"),
         format!("--groups {group}"),
-        "--user-group".into(),
-    ] {
-        assert!(yocto.contains(&word), "{yocto} lacks {word}");
+    ];
+    for word in wanted {
+        assert!(user.contains(&word), "{user} lacks {word}");
     }
-    assert!(yocto.ends_with(" fieldcam"), "{yocto}");
+    assert!(user.ends_with(" fieldcam"), "{user}");
 }
 
 #[test]

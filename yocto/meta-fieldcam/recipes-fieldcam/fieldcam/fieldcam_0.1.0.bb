@@ -43,7 +43,8 @@ def fieldcam_units(d):
 SYSTEMD_SERVICE:${PN} = "${@fieldcam_units(d)}"
 
 USERADD_PACKAGES = "${PN}"
-USERADD_PARAM:${PN} = "--system --user-group --groups video --home-dir /data/fieldcam --no-create-home --shell ${sbindir}/nologin fieldcam"
+GROUPADD_PARAM:${PN} = "--system --gid 900 fieldcam"
+USERADD_PARAM:${PN} = "--system --uid 900 --gid fieldcam --groups video --home-dir /data/fieldcam --no-create-home --shell ${sbindir}/nologin fieldcam"
 
 do_install:append () {
     install -d ${D}${systemd_system_unitdir}
