@@ -25,6 +25,9 @@ pub(super) async fn doors(
     auth.keep_keys_in(store.clone()).await?;
     if *claim {
         auth.close_until_claimed().await?;
+        if auth.is_unclaimed() && settings.server.tls == "off" {
+            tracing::warn!("server.tls is off: this box can be claimed on itself alone");
+        }
     }
     background.spawn("API keys", auth.clone().look_after_keys(background.stop().clone()));
     background.spawn("audit log", auth.clone().keep_audit(background.stop().clone()));

@@ -154,6 +154,8 @@ fn keys(file: &mut StrictFile, root: &mut Table) -> Vec<ApiKeyRow> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const KEY: &str = "fk_0123456789_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -224,5 +226,15 @@ mod tests {
         let twice =
             format!("{0}{0}", format!("[[api_key]]\nname = \"a\"\nrole = \"admin\"\nkey = \"{KEY}\"\n"));
         assert!(read(&twice).err().unwrap().contains("is there twice"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(
+            text in ".{0,200}",
+            keys in "(\\[\\[?(wifi|ethernet|api_key|config|config.log)\\]?\\]\n|(ssid|psk|key|id|role|name|address|level) = [\"0-9a-z\\[{./]{0,12}\n){0,12}",
+        ) {
+            let _ = (read(&text), read(&keys));
+        }
     }
 }

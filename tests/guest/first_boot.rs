@@ -25,6 +25,7 @@ api_listen = "127.0.0.1:0"
 
 const CARD: &str = "/srv/card";
 const CODE: &str = "7Q2M-X0KV-94RD";
+const KEY: &str = "fk_0123456789_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 #[test]
 #[ignore = "needs root and a guest's system: scripts/test guest"]
@@ -83,9 +84,18 @@ fn a_new_box_takes_what_was_left_for_it_and_shows_its_code_until_it_is_claimed()
     machine.ok("systemctl restart fieldcam-provision fieldcam-claim");
     assert_eq!(machine.ok(&format!("ls {CARD}")), "");
 
+    // Keys come to a box that has an owner too, and its database stays the service's.
+    machine.ok("systemctl stop fieldcam");
+    put(&format!("[[api_key]]\nname = \"office\"\nrole = \"admin\"\nkey = \"{KEY}\""));
+    machine.ok("systemctl restart fieldcam-provision; systemctl start fieldcam");
+    assert_eq!(machine.ok("find /data/fieldcam ! -user fieldcam"), "");
+    let mut client = Client::try_connect(&machine.url("ws").unwrap(), &[]).unwrap();
+    client.authenticate(KEY);
+    assert_eq!(client.ok("list_api_keys", Value::Null)["total"], 2);
+
     // It stood on the console and on the card, and nowhere else.
     let journal = journal(&machine, "");
-    for secret in [CODE, "hunter2", "correct horse"] {
+    for secret in [CODE, KEY, "hunter2", "correct horse"] {
         assert!(!journal.contains(secret), "{secret}");
     }
     for unit in ["fieldcam-claim", "fieldcam-provision"] {
