@@ -9,7 +9,7 @@ use crate::base::{Error, ErrorKind, Result};
 /// Methods that change something, each with the parameter that names what.
 const CHANGING: [(&str, Option<&str>); 28] = [
     ("authenticate", None),
-    ("claim", Some("name")),
+    ("claim", None),
     ("set_camera_control", Some("device")),
     ("take_snapshot", Some("device")),
     ("start_recording", Some("device")),
