@@ -19,6 +19,7 @@
 //! | `provision` | what an operator left for a new box on its boot partition, taken once |
 //! | `device` | which V4L2 devices are plugged in, and what makes each the same again |
 //! | `helper` | what needs root to bring a camera back: a process of its own, and the way to it |
+//! | `timing` | the wall clock: the last time known, how far it can be trusted, setting it by hand |
 //! | `v4l2` | the kernel's V4L2 calls: what a device can, its modes, its buffers |
 //! | `usb` | what USB cameras reserve of their bus, and who has how much of it |
 //! | `camera` | which cameras there are, each with its lasting number |
@@ -36,7 +37,7 @@
 //! | `live` | live video for browsers: HLS, WebRTC signalling, the page |
 //! | `reload` | the configuration read again while the box runs |
 //! | `external` | streams on the network: looked for, and added as cameras |
-//! | `update` | a new version into the other slot, its trial and the commit; the clock that a box without RTC keeps |
+//! | `update` | a new version into the other slot, its trial, and the commit |
 //! | `diag` | one archive that says what a box is and does |
 //! | `rpc` | JSON-RPC methods and sockets |
 //! | `http` | listeners, files, health pages |
@@ -82,6 +83,7 @@ pub mod rpc;
 pub mod snapshot;
 pub mod store;
 pub mod supervise;
+pub mod timing;
 pub mod tls;
 pub mod update;
 pub mod usb;

@@ -27,6 +27,7 @@ use crate::retention::{Policy, Retention, RetentionOptions};
 use crate::snapshot::{Decoder, Snapshots};
 use crate::store::{Store, StorePlaces};
 use crate::supervise::{Phases, Program, Spawner, start_again, systemd};
+use crate::timing::Timing;
 use crate::usb::UsbBuses;
 use crate::{camera, diag, http, log, rpc};
 
@@ -112,6 +113,8 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
 
     let clock = Clock::new();
     let spawner = Spawner::start()?;
+    let (held, helper) = (data.disk().held().to_owned(), settings.update.helper.clone());
+    let timing = Timing::start(held, helper, clock.clone(), &background).await;
     systemd::status("opening the database");
     let (store, opened) = Store::open_at(StorePlaces::below(data.root()).through(data.disk().held()))?;
     let patience = damage::patience(&opened);
@@ -245,6 +248,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         notices,
         tls: tls.clone(),
         update: update.clone(),
+        timing,
         clock,
     };
     let server =

@@ -49,6 +49,7 @@ pub use sessions::{SessionLease, Sessions};
 pub use standing::Standing;
 pub use stream::StreamLogin;
 
+use crate::base::clock::Trust;
 use crate::base::{Clock, Error, ErrorKind, Mono, Result, Secret};
 use crate::store::Store;
 use attempts::Attempts;
@@ -82,7 +83,6 @@ struct Inner {
     audit: Audit,
     desk: Desk,
     store: OnceLock<Store>,
-    clock_trusted: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Auth {
@@ -103,7 +103,6 @@ impl Auth {
             audit: Audit::default(),
             desk: Desk::new(ClaimFile::below(secrets_dir)),
             store: OnceLock::new(),
-            clock_trusted: Box::new(ntp_synchronised),
         })))
     }
 
@@ -116,7 +115,7 @@ impl Auth {
         inner.desk.check()?;
         let (wall_us, now) = (inner.clock.wall_us(), Mono::now());
         inner.secrets.judge(token::is_foreign, |keys| {
-            let login = token::verify(keys, token, wall_us, now, &inner.clock_trusted)?;
+            let login = token::verify(keys, token, wall_us, now, &|| inner.clock.trust() == Trust::Ntp)?;
             Ok(Login { standing: Standing::of_secret(keys), ..login })
         })
     }
@@ -133,6 +132,11 @@ impl Auth {
         let bearer =
             value.and_then(|v| v.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         self.verify(bearer.map(|(_, token)| token.trim()).unwrap_or_default())
+    }
+
+    /// Whether a log-in rests on a token, and not on an API key.
+    pub fn is_token(&self, login: &Login) -> bool {
+        KeyRing::key_of(&login.token_id).is_none()
     }
 
     /// A token for `user`, valid from now for `ttl`.
@@ -244,12 +248,6 @@ pub(crate) fn refused(reason: &str, suggestion: &str) -> Error {
     Error::new(ErrorKind::AuthFailed, "Authentication failed or token expired")
         .with("reason", reason)
         .with("suggestion", suggestion)
-}
-
-/// Whether somebody has set the clock since the box started. systemd-timesyncd leaves this file;
-/// without it a token "from the future" is taken for a box whose clock is late.
-fn ntp_synchronised() -> bool {
-    Path::new("/run/systemd/timesync/synchronized").exists()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -57,10 +57,45 @@ impl fmt::Debug for Mono {
     }
 }
 
-/// The wall clock. Clones share one offset, which is zero except in tests of clock steps.
+/// How far the wall clock can be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Nobody knows; it may be anything.
+    #[default]
+    Unknown,
+    /// It is not before the last time that the box knew, and has run on from there.
+    Kept,
+    /// Somebody set it since the box started.
+    Set,
+    /// A time server keeps it.
+    Ntp,
+}
+
+impl Trust {
+    const ALL: [Trust; 4] = [Trust::Unknown, Trust::Kept, Trust::Set, Trust::Ntp];
+
+    /// A word for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Trust::Unknown => "unknown",
+            Trust::Kept => "kept",
+            Trust::Set => "set",
+            Trust::Ntp => "ntp",
+        }
+    }
+
+    /// Reads the word; `Unknown` where it is none.
+    pub fn parse(word: &str) -> Trust {
+        Trust::ALL.into_iter().find(|trust| trust.word() == word).unwrap_or_default()
+    }
+}
+
+/// The wall clock. Clones share one offset, which is zero except in tests of clock steps, and what is known of the
+/// clock's worth.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     offset_us: Arc<AtomicI64>,
+    trust: Arc<AtomicU8>,
 }
 
 impl Clock {
@@ -78,6 +113,16 @@ impl Clock {
     /// Wall-clock time in microseconds since 1970 UTC.
     pub fn wall_us(&self) -> i64 {
         self.wall().as_microsecond()
+    }
+
+    /// How far it can be trusted, as it was judged last.
+    pub fn trust(&self) -> Trust {
+        Trust::ALL.get(usize::from(self.trust.load(Ordering::Relaxed))).copied().unwrap_or_default()
+    }
+
+    /// Notes how far it can be trusted.
+    pub fn judge(&self, trust: Trust) {
+        self.trust.store(trust as u8, Ordering::Relaxed);
     }
 
     /// Moves this program's idea of the wall clock, as a step of the machine's clock would.
@@ -110,6 +155,18 @@ mod tests {
         let us = 1_736_951_400_123_456;
         assert_eq!(iso8601(us), "2025-01-15T14:30:00.123Z");
         assert_eq!(name_stamp(us), "2025-01-15_14-30-00");
+    }
+
+    #[test]
+    fn clones_share_what_is_known_of_the_clock() {
+        let clock = Clock::new();
+        let other = clock.clone();
+        assert_eq!(other.trust(), Trust::Unknown);
+        for trust in Trust::ALL {
+            clock.judge(trust);
+            assert_eq!((other.trust(), Trust::parse(trust.word())), (trust, trust));
+        }
+        assert_eq!(Trust::parse("sundial"), Trust::Unknown);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::archive::{Parts, destination, save};
 use super::inside::{self, Told};
-use super::{disk, process, programs};
+use super::{boot, disk, process, programs};
 use crate::base::{Clock, Error, Result, Secret};
 use crate::config::{self, Loaded, Mistakes};
 use crate::supervise::Spawner;
@@ -19,6 +19,8 @@ const PROGRAM_LIMIT: Duration = Duration::from_secs(5);
 const DATABASE_LIMIT: Duration = Duration::from_secs(8);
 /// Where images keep their data; asked only when the settings cannot be read.
 const USUAL_DATA_DIR: &str = "/data/fieldcam";
+/// Where the start of an image leaves what it found, the same way.
+const USUAL_BOOT_FACTS: &str = "/run/fieldcam-boot";
 
 /// Writes the archive and answers with its path. `data_dir` counts when the settings are broken.
 ///
@@ -60,6 +62,13 @@ pub async fn collect(
     parts.add("processes.txt", &processes);
     let dir = data_dir.clone();
     parts.add("disk.txt", &blocking(move || disk::report(&dir)).await);
+    let facts = match &loaded {
+        Ok(loaded) => loaded.settings.update.boot_facts.clone(),
+        Err(_) => USUAL_BOOT_FACTS.into(),
+    };
+    let dir = data_dir.clone();
+    parts.add("boot.txt", &blocking(move || boot::report(&facts, &dir)).await);
+    parts.add("crashes.txt", &blocking(|| boot::crashes(Path::new(boot::PSTORE))).await);
     let file = data_dir.join("fieldcam.db");
     parts.add("database.txt", &blocking(move || store::inspect(&file, DATABASE_LIMIT)).await);
     let path = destination(output, &name);

@@ -7,6 +7,7 @@
 //! Costs the daemon one sleeping task.
 
 mod archive;
+mod boot;
 mod camera;
 mod collect;
 mod disk;

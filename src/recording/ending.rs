@@ -11,7 +11,7 @@ use super::folder;
 use super::mp4::{Header, Scan};
 use super::session::Session;
 use super::shared::{Recorder, recording_name};
-use super::view::Finished;
+use super::view::{CLOCK_NOTE, Finished};
 use crate::base::{Mono, Result};
 use crate::notice::Fact;
 use crate::store::RecordingRow;
@@ -235,7 +235,7 @@ impl Session {
         }
         self.facts = Facts::new(row);
         self.unsaved = Default::default();
-        self.changed = true;
+        self.note(CLOCK_NOTE, self.shared.options.clock.trust().word().into());
         shared.replace(&old.name, &self.facts);
         self.watch.blame(GapCause::RecorderReopened);
         let told = shared.recorder().set_record(&old.camera.to_string(), Some(dir)).await;

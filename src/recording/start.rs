@@ -7,7 +7,7 @@ use super::card::Facts;
 use super::files::Files;
 use super::session::Session;
 use super::shared::{Shared, Slot, recording_name};
-use super::view::{StartRecording, Started};
+use super::view::{CLOCK_NOTE, StartRecording, Started};
 use super::watch::Watch;
 use crate::base::{CameraId, Error, Mono, RecordingName, Result};
 use crate::disk::DataDisk;
@@ -66,6 +66,7 @@ impl Recordings {
         // Before MediaMTX is told: the encoder may start meanwhile.
         let (commands, inbox) = mpsc::unbounded_channel();
         let facts = Facts::new(row.clone());
+        let clock = shared.options.clock.trust();
         shared.enter(&facts, commands);
         claim.done = true;
         let recorder = shared.recorder();
@@ -75,7 +76,9 @@ impl Recordings {
             return Err(error);
         }
         let watch = Watch::new(now, now_us, request.duration);
-        self.spawn(Session::new(shared.clone(), facts, watch, Files::new(dir, &[]), inbox));
+        let mut session = Session::new(shared.clone(), facts, watch, Files::new(dir, &[]), inbox);
+        session.note(CLOCK_NOTE, clock.word().into());
+        self.spawn(session);
         tracing::info!(name = %row.name, "recording started");
         let (camera, name) = (row.camera, row.name.clone());
         shared.options.notices.send(Fact::RecordingStarted { camera, name });

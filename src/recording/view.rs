@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::cause::Format;
+use crate::base::clock::Trust;
 use crate::base::{CameraId, RecordingName};
 
 /// The camera of a recording, as it is when the recording starts.
@@ -151,6 +152,17 @@ pub struct RecordingDetails {
     pub gaps: Vec<Gap>,
     /// What else happened: when, kind, words.
     pub notes: Vec<(i64, String, String)>,
+}
+
+/// Kind of the note that says how far the clock could be trusted when a recording began.
+pub(super) const CLOCK_NOTE: &str = "clock";
+
+impl RecordingDetails {
+    /// How far the clock could be trusted when it began; `Unknown` too for recordings of earlier versions.
+    pub fn clock(&self) -> Trust {
+        let mut notes = self.notes.iter();
+        notes.find(|(_, kind, _)| kind == CLOCK_NOTE).map_or(Trust::Unknown, |(.., word)| Trust::parse(word))
+    }
 }
 
 /// A segment file that may be served.

@@ -7,7 +7,7 @@ use crate::auth::Deed;
 use crate::base::{Error, ErrorKind, Result};
 
 /// Methods that change something, each with the parameter that names what.
-const CHANGING: [(&str, Option<&str>); 28] = [
+const CHANGING: [(&str, Option<&str>); 29] = [
     ("authenticate", None),
     ("claim", None),
     ("set_camera_control", Some("device")),
@@ -38,6 +38,7 @@ const CHANGING: [(&str, Option<&str>); 28] = [
     // Its address may tell more than a log should.
     ("install_update", Some("file")),
     ("reboot", None),
+    ("set_time", Some("time")),
 ];
 
 /// What is to be noted of a method's calls.

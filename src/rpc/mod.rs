@@ -43,6 +43,7 @@ use crate::reload::Reloader;
 use crate::retention::Retention;
 use crate::snapshot::Snapshots;
 use crate::supervise::Group;
+use crate::timing::Timing;
 use crate::tls::Tls;
 use crate::update::Update;
 use budget::Budget;
@@ -85,6 +86,8 @@ pub struct Services {
     pub tls: Option<Tls>,
     /// New versions of the box's system.
     pub update: Update,
+    /// Keeps and sets the clock.
+    pub timing: Timing,
     /// The time of day.
     pub clock: Clock,
 }

@@ -75,6 +75,12 @@ impl Machine {
         machine
     }
 
+    /// Waits until the guest has switched itself off.
+    #[track_caller]
+    pub fn wait_off(&mut self) {
+        wait_for("the guest is off", || self.nspawn.try_wait().unwrap());
+    }
+
     /// Runs a shell command in the guest, as root.
     #[track_caller]
     pub fn run(&self, command: &str) -> Output {
@@ -166,6 +172,9 @@ impl Drop for Machine {
         if std::thread::panicking() {
             let console = self.console.lock().unwrap();
             eprintln!("the service:\n{}\nthe guest's console:\n{}", self.log(), console.join("\n"));
+        }
+        if self.nspawn.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return;
         }
         // With its first process the kernel ends all others of its space.
         let _ = Command::new("kill").args(["-KILL", &self.leader.to_string()]).status();

@@ -24,7 +24,7 @@ api_listen = "127.0.0.1:0"
 #[test]
 #[ignore = "needs root and a guest's system: scripts/test guest"]
 fn the_whole_job_runs_under_the_units_sandbox() {
-    let machine = Machine::boot(CONFIG);
+    let mut machine = Machine::boot(CONFIG);
     machine.ok("systemd-sysusers");
     // Returns when the daemon has said READY.
     machine.ok("systemctl start fieldcam");
@@ -32,6 +32,7 @@ fn the_whole_job_runs_under_the_units_sandbox() {
 
     the_unit_is_closed(&machine);
     its_helper_does_little(&machine);
+    the_boxs_helper_does_little(&machine);
     the_job_is_done(&machine);
     it_reloads(&machine);
     it_comes_back_after_a_crash(&machine);
@@ -41,6 +42,10 @@ fn the_whole_job_runs_under_the_units_sandbox() {
     let log = machine.log();
     assert!(!log.contains("panicked"), "{log}");
     assert_eq!(machine.ok("systemctl --failed --no-legend --plain"), "");
+    // Through its sandbox to systemd: the last errand of this machine.
+    let said = ask_the_box(&machine, "fieldcam", "POWEROFF");
+    assert!(said.contains("ok") || said.is_empty(), "{said}");
+    machine.wait_off();
 }
 
 /// The score of `systemd-analyze`, and the sandbox as the running processes have it.
@@ -108,6 +113,51 @@ fn its_helper_does_little(machine: &Machine) {
     let verdict =
         machine.ok(&format!("systemd-analyze security {helper} --no-pager | grep 'Overall exposure'"));
     eprintln!("systemd-analyze security: {verdict}");
+}
+
+/// What the box's helper answers to a user, out of the service's sandbox.
+fn ask_the_box(machine: &Machine, user: &str, line: &str) -> String {
+    let ask = format!("setpriv --reuid {user} --clear-groups fieldcam helper --box --ask '{line}'");
+    let said = machine.run(&ask);
+    format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr))
+}
+
+/// The other process of root's: for the service's user too, with the clock for its one right.
+fn the_boxs_helper_does_little(machine: &Machine) {
+    let helper = "fieldcam-box";
+    assert_eq!(machine.ok(&format!("systemctl is-active {helper}.socket")), "active");
+    for (line, why) in [
+        ("rebind vivid.0", "no such request"),
+        ("COMMIT A", "no such request"),
+        ("SET-TIME 1", "no such request"),
+        ("BOOT-STATE", "there is no fw_printenv"),
+        ("COMMIT", "the slot that runs is not known"),
+        ("FACTORY-RESET all", "there is no data partition of an image here"),
+    ] {
+        let said = ask_the_box(machine, "fieldcam", line);
+        assert!(said.contains(why), "{line}: {said}");
+    }
+    assert!(
+        ask_the_box(machine, "nobody", "REBOOT").contains("it cannot be asked"),
+        "its socket is open to all"
+    );
+    let pid = machine.ok(&format!("systemctl show --property=MainPID --value {helper}"));
+    let status = machine.ok(&format!("cat /proc/{pid}/status"));
+    // CAP_SYS_TIME, as far as the guest has it.
+    let bounds = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
+    assert!(["0000000002000000", "0000000000000000"].contains(&bounds), "{status}");
+    for (field, value) in [("Seccomp", "2"), ("NoNewPrivs", "1")] {
+        assert!(status.contains(&format!("{field}:\t{value}\n")), "{field}: {status}");
+    }
+    let inside = |command: &str| machine.run(&format!("nsenter -t {pid} -m -- {command}"));
+    for place in ["/usr/bin", "/etc", "/data", "/data/fieldcam", "/var/lib"] {
+        assert!(!inside(&format!("touch {place}/written")).status.success(), "{place} can be written");
+    }
+    let verdict =
+        machine.ok(&format!("systemd-analyze security {helper} --no-pager | grep 'Overall exposure'"));
+    eprintln!("systemd-analyze security: {verdict}");
+    let score = verdict.split_whitespace().find_map(|word| word.parse::<f64>().ok());
+    assert!(score.is_some_and(|score| score <= 2.0), "{verdict}");
 }
 
 /// Waits until a recording has grown to so many seconds.

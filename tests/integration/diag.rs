@@ -105,6 +105,8 @@ fn the_archive_of_a_running_box_tells_much_and_holds_no_secret() {
         ("log.txt", vec!["camera1", "stream can be read"]),
         ("processes.txt", vec![pid.as_str(), "mediamtx", "ffmpeg", "rss_kib"]),
         ("disk.txt", vec!["inodes free", "recordings", "mounts:", " rw"]),
+        ("boot.txt", vec!["what the start left behind", "last time known"]),
+        ("crashes.txt", vec!["the kernel"]),
         ("database.txt", vec!["schema version", recording, "quick_check=ok", "snapshots: 1 rows"]),
         ("mediamtx.txt", vec!["camera1: PathState", "version"]),
         ("cameras.txt", vec!["camera1 ", "CONNECTED"]),

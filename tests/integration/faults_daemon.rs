@@ -244,7 +244,7 @@ fn step(by: i64) {
     println!("{info}");
     let card = std::fs::read_to_string(recording.folder.join("recording.json")).unwrap();
     let card: serde_json::Value = serde_json::from_str(&card).unwrap();
-    assert!(card["notes"].to_string().contains("clock"), "the step is not noted: {card}");
+    assert!(card["notes"].to_string().contains("clock_step"), "the step is not noted: {card}");
     let pictures = Footage::read(&recording.folder).pictures();
     let length = (pictures.last().unwrap().time_ms - pictures[0].time_ms) as f64 / 1000.0;
     println!("clock stepped by {by} s: ran {length:.2} s of 14");

@@ -70,5 +70,6 @@ mod power_cuts;
 mod provision;
 mod reload;
 mod retention;
+mod set_time;
 mod startup_errors;
 mod update;

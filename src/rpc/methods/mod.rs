@@ -19,6 +19,7 @@ mod snapshots;
 mod status;
 mod storage;
 mod streams;
+mod time;
 mod update;
 
 pub(super) use cameras::Camera as CameraRowJson;
@@ -82,6 +83,7 @@ pub(super) fn all() -> Vec<Method> {
         later("update_status", Viewer, update::status),
         later("install_update", Admin, update::install),
         later("reboot", Admin, update::reboot),
+        later("set_time", Admin, time::set),
         later("reload_config", Admin, reload::reload),
         later("factory_reset", Admin, reset::reset),
         now("get_status", Admin, status::status),
@@ -127,7 +129,7 @@ mod tests {
             (
                 "admin",
                 "forget_device protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key \
-                 get_audit_log rotate_secret factory_reset install_update reboot",
+                 get_audit_log rotate_secret factory_reset install_update reboot set_time",
             ),
         ];
         let want: BTreeMap<&str, &str> = want

@@ -103,6 +103,8 @@ pub(super) struct Info {
     continues: Option<RecordingName>,
     thumbnail_url: String,
     protected: bool,
+    /// How far the clock could be trusted when it began.
+    clock: &'static str,
     segments: Vec<Segment>,
     gaps: Vec<Gap>,
 }
@@ -132,6 +134,7 @@ pub(super) struct Gap {
 
 pub(super) async fn info(call: Call, OfRecording(name): OfRecording) -> Result<Info> {
     let details = call.services.recordings.details(&name).await?;
+    let clock = details.clock().word();
     let info = details.info;
     let segments = details.segments.iter().map(|s| Segment {
         number: s.number,
@@ -159,6 +162,7 @@ pub(super) async fn info(call: Call, OfRecording(name): OfRecording) -> Result<I
         continues: info.continues,
         thumbnail_url: call.thumbnail_url(&name),
         protected: info.protected,
+        clock,
         segments: segments.collect(),
         gaps: gaps.collect(),
         filename: name,

@@ -46,7 +46,7 @@ pub const OF_DEVICES: [&str; 10] = [
 pub const OF_CLAIMS: [&str; 4] = ["claim_challenge.", "claim.", "get_server_info.claimed", "factory_reset."];
 
 /// Results that only a machine with RAUC gives; the tests of updates call these methods there.
-pub const OF_IMAGES: [&str; 3] = ["update_status.", "install_update.", "reboot."];
+pub const OF_IMAGES: [&str; 4] = ["update_status.", "install_update.", "reboot.", "set_time."];
 
 /// Cameras that come, go or change belong to a reload with another file.
 const OF_RELOADS: &str = "reload_config.";

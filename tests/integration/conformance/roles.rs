@@ -48,7 +48,7 @@ const ADMIN: [&str; 8] = [
 ];
 
 /// Fieldcam's own.
-const OURS: [(&str, &str); 21] = [
+const OURS: [(&str, &str); 22] = [
     ("factory_reset", "admin"),
     ("claim_challenge", "none"),
     ("claim", "none"),
@@ -63,6 +63,7 @@ const OURS: [(&str, &str); 21] = [
     ("update_status", "viewer"),
     ("install_update", "admin"),
     ("reboot", "admin"),
+    ("set_time", "admin"),
     ("protect_recording", "admin"),
     ("get_audit_log", "admin"),
     ("create_api_key", "admin"),
