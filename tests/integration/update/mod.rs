@@ -76,6 +76,14 @@ fn a_new_version_is_installed_tried_and_kept() {
 }
 
 #[test]
+fn a_box_that_nobody_owns_yet_is_marked_good_all_the_same() {
+    let Some(tree) = rauc::tree() else { return };
+    let machine = Machine::start(tree);
+    let _testbox = machine.setup().env("SERVER__TLS", "auto").env("AUTH__CLAIM", "true").start();
+    wait_for("the slot has its tries again", || (machine.state("BOOT_A_LEFT") == "3").then_some(()));
+}
+
+#[test]
 fn what_must_not_be_installed_is_refused_each_with_its_reason() {
     let Some(tree) = rauc::tree() else { return };
     let machine = Machine::start(tree);
