@@ -74,6 +74,10 @@ prune() {
         "${tree:?}"/usr/share/{doc,man,info,locale,perl*,lintian,bug,bash-completion,zsh,debconf,dpkg,keyrings} \
         "${tree:?}"/usr/share/{initramfs-tools,menu,pixmaps,applications,doc-base} "${tree:?}"/usr/{games,local,src,include}
     mkdir -p "$1"/{boot,mnt,data,root,home} "$1"/var/{cache,log,lib,spool,tmp} "$1/etc/rauc"
+    # Where programs look that do not know /run: the D-Bus client of the daemon among them.
+    rm -rf "$1"/var/run "$1"/var/lock
+    ln -s /run "$1/var/run"
+    ln -s /run/lock "$1/var/lock"
     chmod 1777 "$1/var/tmp"
     chmod 0700 "$1/root"
 }

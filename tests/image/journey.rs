@@ -23,7 +23,9 @@ fn two_cameras(laptop: &Laptop, machine: &Machine) {
 fn is_live(laptop: &Laptop, machine: &Machine, camera: &str) {
     let stream = laptop.call(machine, "get_stream_url", &json!({ "device": camera }));
     let mut url = url::Url::parse(stream["stream_url"].as_str().unwrap()).unwrap();
-    url.set_port(Some(machine.outside(8554))).unwrap();
+    // A box with TLS speaks RTSPS.
+    assert_eq!(url.scheme(), "rtsps", "{stream}");
+    url.set_port(Some(machine.outside(url.port().unwrap()))).unwrap();
     let url = url.to_string();
     let args =
         ["-v", "error", "-rtsp_transport", "tcp", "-timeout", "60000000", "-i", &url, "-frames:v", "5"];

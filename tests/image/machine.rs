@@ -22,14 +22,14 @@ pub struct Machine {
     qemu: Child,
     complaints: Lines,
     agent: Option<Agent>,
-    ports: [(u16, u16); 3],
+    ports: [(u16, u16); 4],
 }
 
 impl Machine {
     /// Powers it on.
     #[track_caller]
     pub fn start(disk: Disk) -> Machine {
-        let ports = [8002, 8003, 8554].map(|inside| (inside, free_port()));
+        let ports = [8002, 8003, 8322, 8554].map(|inside| (inside, free_port()));
         let mut qemu = spawn(command(&disk, &ports));
         let complaints = collect(qemu.stderr.take().expect("piped"));
         Machine { disk, qemu, complaints, agent: None, ports }
