@@ -69,6 +69,15 @@ make_boot() {
     fat "$1" "$slot_size" FC-SLOT "$folder"
 }
 
+# u_boot_environment U-BOOT.BIN BYTES FILE NAME=VALUE…: the binary's own environment with changes, as mkenvimage writes it. The
+# file lies in the board's work folder.
+u_boot_environment() {
+    local binary=$1 bytes=$2 file=$3
+    shift 3
+    python3 "$root/images/lib/environment.py" "$binary" "$@" >"$work/$board/environment.txt"
+    in_tools mkenvimage -s "$bytes" -o "/work${file#"$work"}" "/work/$board/environment.txt"
+}
+
 # make_selection FILE: the first partition: what the firmware reads, and the boot script.
 make_selection() {
     local folder=$work/$board/selection

@@ -23,9 +23,10 @@ copy_tree() {
     cp -a --reflink=auto "$1" "$2"
 }
 
-# make_packages: the unpacked packages of the board, set up; sets `packages` to the folder and `release` to the kernel's.
+# make_packages: the unpacked packages of the board, set up; sets `packages` to the folder, `release` to the kernel's,
+# `boot_tree` to what stands before the kernel.
 make_packages() {
-    local like system kernel_tree key
+    local like system key
     local said
     local -a essential all=("${root_packages[@]}" "${board_packages[@]}")
     tree root-amd64 amd64 essential "${root_packages[@]}"
@@ -36,6 +37,9 @@ make_packages() {
     system=$made
     tree kernel arm64 extract "$kernel_package"
     kernel_tree=$made
+    # The board's firmware and U-Boot.
+    tree "boot-$board" arm64 extract "${boot_packages[@]}"
+    boot_tree=$made
     release=$(ls "$kernel_tree/usr/lib/modules")
     vmlinuz=$(find "$kernel_tree" -name 'vmlinuz*' -type f | head -n1)
     [[ -n $vmlinuz ]] || die "the kernel package has no vmlinuz"
