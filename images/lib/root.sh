@@ -35,6 +35,7 @@ make_packages() {
     mapfile -t essential < <(chroot "$like" dpkg-query -W -f '${Essential} ${Package}\n' | sed -n 's/^yes //p')
     tree "root-$board" arm64 extract "${all[@]}" "${essential[@]}"
     system=$made
+    system_tree=$made
     tree kernel arm64 extract "$kernel_package"
     kernel_tree=$made
     # The board's firmware and U-Boot.

@@ -7,5 +7,6 @@ mod document;
 
 mod api_document;
 mod configuration_reference;
+mod crates;
 mod layering;
 mod trees;
