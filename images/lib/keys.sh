@@ -9,6 +9,7 @@ make_keys() {
     keys=$1
     if [[ -n ${FIELDCAM_SIGNING_KEY:-} ]]; then
         mkdir -p "$keys"
+        chmod 700 "$keys"
         cp "$FIELDCAM_SIGNING_KEY" "$keys/signer.key"
         cp "${FIELDCAM_SIGNING_CERT:?names the certificate of FIELDCAM_SIGNING_KEY}" "$keys/signer.pem"
         cp "${FIELDCAM_CA:?names the certificate of the authority that the boxes trust}" "$keys/ca.pem"
