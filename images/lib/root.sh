@@ -48,7 +48,7 @@ make_packages() {
         "${common_modules[@]}" "${board_modules[@]}" "${common_boot_modules[@]}" "${boot_modules[@]}") | sha256sum | cut -c1-12)
     packages=$work/trees/packages-$board-$key
     like_tree=$like
-    [[ ! -d $packages ]] || return 0
+    [[ ! -d $packages || ! -f $packages.aliases ]] || return 0
     rm -rf "$work/trees/packages-$board"-*
     copy_tree "$system" "$packages.new"
     said=$(python3 "$root/images/lib/set_up.py" "$like" "$packages.new" x86_64-linux-gnu aarch64-linux-gnu)
@@ -58,6 +58,8 @@ make_packages() {
     cp -a "$kernel_tree/usr/lib/modules/$release" "$packages.new/usr/lib/modules/"
     rm -f "$packages.new/usr/lib/modules/$release"/{build,source,vmlinuz,System.map,config}
     in_tools depmod -b "/work${packages#"$work"}.new" "$release"
+    # Of all of the kernel's modules: which one drives what a device tree names.
+    cp "$packages.new/usr/lib/modules/$release/modules.alias" "$packages.aliases"
     local -a kept=("${common_modules[@]}" "${board_modules[@]}")
     local module
     for module in "${common_boot_modules[@]}" "${boot_modules[@]}" "$watchdog_module"; do
