@@ -13,3 +13,4 @@ mod disk;
 mod journey;
 mod laptop;
 mod machine;
+mod raspberry;
