@@ -278,7 +278,11 @@ impl Update {
             state.slots_changed
         };
         let board = self.0.rauc.compatible().await?;
-        let (rows, primary) = self.0.rauc.slots().await?;
+        let (rows, primary) = match self.0.rauc.slots().await {
+            // RAUC does one thing at a time: while it installs, what was known before is told.
+            Err(rauc::Why::Fault(fault)) if !anew && fault.reason == "busy" => return Ok(()),
+            found => found?,
+        };
         let boot = boot_state(&self.0.options).await;
         let running = self.running().map(|slot| (slot, self.0.options.here.version.as_str()));
         let views = slots::views(&rows, primary.as_deref(), boot.as_ref(), running);
