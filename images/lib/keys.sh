@@ -28,5 +28,5 @@ make_keys() {
         quiet openssl req -new -newkey rsa:3072 -noenc -keyout signer.key -out signer.csr -subj "/O=Fieldcam/CN=Update signer"
         printf "%s\n" basicConstraints=critical,CA:FALSE keyUsage=critical,digitalSignature extendedKeyUsage=codeSigning >signer.ext
         quiet openssl x509 -req -in signer.csr -CA ca.pem -CAkey ca.key -set_serial 1 -out signer.pem -extfile signer.ext \
-            -not_before 20200101000000Z -not_after 99991231235959Z' keys "/work${keys#"$work"}"
+            -not_before 20200101000000Z -not_after 99991231235959Z' keys "$(inside "$keys")"
 }

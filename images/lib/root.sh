@@ -57,7 +57,7 @@ make_packages() {
     mkdir -p "$packages.new/usr/lib/modules"
     cp -a "$kernel_tree/usr/lib/modules/$release" "$packages.new/usr/lib/modules/"
     rm -f "$packages.new/usr/lib/modules/$release"/{build,source,vmlinuz,System.map,config}
-    in_tools depmod -b "/work${packages#"$work"}.new" "$release"
+    in_tools depmod -b "$(inside "$packages.new")" "$release"
     # Of all of the kernel's modules: which one drives what a device tree names.
     cp "$packages.new/usr/lib/modules/$release/modules.alias" "$packages.aliases"
     local -a kept=("${common_modules[@]}" "${board_modules[@]}")
@@ -67,7 +67,7 @@ make_packages() {
     done
     said=$(python3 "$root/images/lib/modules.py" "$packages.new/usr/lib/modules/$release" "${kept[@]}")
     say "kernel $release: $said"
-    in_tools depmod -b "/work${packages#"$work"}.new" "$release"
+    in_tools depmod -b "$(inside "$packages.new")" "$release"
     mv "$packages.new" "$packages"
 }
 
@@ -111,24 +111,26 @@ make_root() {
     ln -sfn ../run/systemd/resolve/stub-resolv.conf "$folder/etc/resolv.conf"
     # The clock of a box without one never stands before this; timesyncd looks at the file's time too.
     touch -d "@$SOURCE_DATE_EPOCH" "$folder/usr/lib/clock-epoch"
-    in_tools systemd-sysusers --root="/work${folder#"$work"}"
-    in_tools systemctl --root="/work${folder#"$work"}" preset-all 2>/dev/null
+    in_tools systemd-sysusers --root="$(inside "$folder")"
+    in_tools systemctl --root="$(inside "$folder")" preset-all 2>/dev/null
     rm -f "$folder"/etc/{passwd-,group-,shadow-,gshadow-,.pwd.lock,subuid*,subgid*}
 }
 
 # make_squashfs FOLDER FILE: a squashfs with its verity tree; sets `verity` to BLOCKS,HASH,SALT.
 make_squashfs() {
-    local folder=$1 file=$2 salt uuid said
+    local folder=$1 file=$2
     rm -f "$file"
-    in_tools env -u SOURCE_DATE_EPOCH mksquashfs "/work${folder#"$work"}" "/work${file#"$work"}" -comp zstd -Xcompression-level 19 -b 256K \
+    in_tools env -u SOURCE_DATE_EPOCH mksquashfs "$(inside "$folder")" "$(inside "$file")" -comp zstd -Xcompression-level 19 -b 256K \
         -mkfs-time "$SOURCE_DATE_EPOCH" -all-time "$SOURCE_DATE_EPOCH" -no-xattrs -quiet -no-progress -no-exports >&2
-    # Whole blocks of 4096, so that the tree begins on one.
-    truncate -s %4096 "$file"
-    local blocks=$(($(stat -c %s "$file") / 4096))
-    salt=$(sha256sum "$file" | cut -d' ' -f1)
-    uuid=${salt:0:8}-${salt:8:4}-4${salt:13:3}-8${salt:17:3}-${salt:20:12}
-    said=$(in_tools veritysetup format --data-blocks="$blocks" --hash-offset=$((blocks * 4096)) --salt="$salt" --uuid="$uuid" \
-        "/work${file#"$work"}" "/work${file#"$work"}")
-    verity=$blocks,$(sed -n 's/^Root hash:[[:space:]]*//p' <<<"$said"),$salt
-    [[ $verity =~ ^[0-9]+,[0-9a-f]{64},[0-9a-f]{64}$ ]] || die "veritysetup said no root hash" "$said"
+    make_verity "$file"
+}
+
+# make_initrd FILE: what a board needs before there is a root.
+make_initrd() {
+    local folder=$scratch/initrd
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    python3 "$root/images/lib/initrd.py" "$packages" "$release" "$folder" \
+        "${common_boot_modules[@]}" "${boot_modules[@]}" "$watchdog_module" -- "${initrd_programs[@]}"
+    pack_initrd "$folder" "$1"
 }

@@ -111,3 +111,8 @@ in_tools() {
         shift 2
         exec chroot "$tools" "$@"' in_tools "$work" "$tools" "$@"
 }
+
+# inside PATH: what a path of the work folder is called there.
+inside() {
+    printf '/work%s' "${1#"$work"}"
+}

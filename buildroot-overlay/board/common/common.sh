@@ -10,12 +10,8 @@ variant='' console='' arguments='' watchdog_module='' modules=() firmware=()
 # shellcheck source=../rpi4/board.conf disable=SC2154
 source "$here/../$board/board.conf"
 
-die() {
-    printf '%s: %s\n' "${0##*/}" "$1" >&2
-    shift
-    ((${#} == 0)) || printf '    %s\n' "$@" >&2
-    exit 1
-}
+# shellcheck source=images/lib/here.sh
+source "$root/images/lib/here.sh"
 
 # Boxes take updates only from those that this authority vouches for: there is no default one.
 [[ -f ${FIELDCAM_CA:-} && -f ${FIELDCAM_SIGNING_CERT:-} && -f ${FIELDCAM_SIGNING_KEY:-} ]] ||

@@ -164,12 +164,13 @@ fn a_bundle_is_for_boxes_of_its_own_kind() {
     }
     // The box and its bundle are given the same name by each builder.
     assert!(read("images/lib/root.sh").contains("s/@COMPATIBLE@/fieldcam-$board/"));
-    assert!(read("images/lib/disk.sh").contains("\ncompatible=fieldcam-$board\n"));
+    assert!(read("images/build").contains("raucb\" \"fieldcam-$board\" \"$version\""));
     assert!(
         read("buildroot-overlay/board/common/post-build.sh").contains("s/@COMPATIBLE@/fieldcam-$variant/")
     );
     assert!(
-        read("buildroot-overlay/board/common/post-image.sh").contains("\ncompatible=fieldcam-$variant\n")
+        read("buildroot-overlay/board/common/post-image.sh")
+            .contains("raucb\" \"fieldcam-$variant\" \"$version\"")
     );
     assert!(
         read(&format!("{LAYER}/recipes-core/rauc/rauc-conf.bbappend"))
@@ -236,19 +237,6 @@ fn partitions_have_the_same_names_and_sizes() {
     {
         assert!(wanted.contains_key(line), "RAUC writes to {line}, which is on no disk");
     }
-}
-
-#[test]
-fn slots_are_started_with_the_same_command_line() {
-    let words = |path: &str| -> Vec<String> {
-        let text = read(path);
-        let first = between(&text, "    arguments=\"", "\"\n").to_owned();
-        let second = between(&text, "    arguments+=\" ", "\"\n").to_owned();
-        format!("{first} {second}").split(' ').map(str::to_owned).collect()
-    };
-    let ours = words("images/lib/slot");
-    assert_eq!(ours, words("images/lib/disk.sh"));
-    assert!(ours.iter().any(|word| word == "panic=10"), "a slot that panics must come back to U-Boot");
 }
 
 #[test]

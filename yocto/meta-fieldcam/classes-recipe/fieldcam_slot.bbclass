@@ -14,7 +14,7 @@ IMAGE_TYPEDEP:slotroot = "squashfs-zst"
 IMAGE_CMD:slotroot () {
     rm -rf ${FIELDCAM_SLOT}
     modules=""
-    for module in ${FIELDCAM_BOOT_MODULES}; do
+    for module in ${FIELDCAM_BOOT_MODULES} ${FIELDCAM_WATCHDOG_MODULE}; do
         modules="$modules --module $module"
     done
     FIELDCAM_INITRD_BOARD="${FIELDCAM_INITRD_BOARD}" ${FIELDCAM_CHECKOUT}/images/lib/slot --tree ${IMAGE_ROOTFS} \
@@ -33,6 +33,7 @@ do_image_slotroot[file-checksums] += " \
     ${FIELDCAM_CHECKOUT}/images/initrd/data:True \
     ${FIELDCAM_CHECKOUT}/images/initrd/init:True \
     ${FIELDCAM_CHECKOUT}/images/lib/disk.sh:True \
+    ${FIELDCAM_CHECKOUT}/images/lib/here.sh:True \
     ${FIELDCAM_CHECKOUT}/images/lib/initrd.py:True \
     ${FIELDCAM_CHECKOUT}/images/lib/root.sh:True \
     ${FIELDCAM_CHECKOUT}/images/lib/slot:True \
@@ -73,6 +74,7 @@ do_image_selection[depends] += " \
 do_image_selection[file-checksums] += " \
     ${FIELDCAM_CHECKOUT}/images/boot/ab.cmd:True \
     ${FIELDCAM_CHECKOUT}/images/lib/disk.sh:True \
+    ${FIELDCAM_CHECKOUT}/images/lib/here.sh:True \
     ${FIELDCAM_CHECKOUT}/images/lib/selection:True \
 "
 
