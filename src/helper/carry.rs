@@ -63,7 +63,7 @@ impl Carrier {
         if fell_back {
             self.run("rauc", &["status", "mark-bad", "other"], RAUC)?;
         }
-        Ok(())
+        self.places.on_trial(slot).iter().try_for_each(|mark| end_trial(mark))
     }
 
     fn boot_state(&self) -> std::result::Result<String, String> {
@@ -119,6 +119,16 @@ fn ask_for_reset(file: &Path, text: &str) -> std::result::Result<(), String> {
     let folder = folder.ok_or("there is no data partition of an image here")?;
     durable::replace_private(file, text.as_bytes()).map_err(failed)?;
     durable::sync_dir(folder).map_err(failed)
+}
+
+/// Takes away what says that a slot is on trial; it is gone after a power cut too.
+fn end_trial(mark: &Path) -> std::result::Result<(), String> {
+    let failed = |e: std::io::Error| format!("the slot is good, but stays on trial: {e}");
+    match std::fs::remove_file(mark) {
+        Ok(()) => mark.parent().map_or(Ok(()), |folder| durable::sync_dir(folder).map_err(failed)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(failed(e)),
+    }
 }
 
 #[cfg(test)]

@@ -75,6 +75,12 @@ impl Places {
         Slot::running(&self.boot)
     }
 
+    /// What says that a slot was never marked good: for the next start, and for `fieldcam-trial.timer` in this one.
+    pub(super) fn on_trial(&self, slot: Slot) -> [PathBuf; 2] {
+        let folder = format!("slot-{}", slot.word().to_ascii_lowercase());
+        [self.system.join(folder).join("trial"), self.boot.join("trial")]
+    }
+
     /// What the next start looks for.
     pub(super) fn factory_reset(&self) -> PathBuf {
         self.system.join("factory-reset")

@@ -43,6 +43,26 @@ fn a_commit_names_the_good_slot_before_rauc_is_told() {
 }
 
 #[test]
+fn a_commit_ends_the_trial_once_rauc_was_told() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    programs(root, &[("fw_setenv", ""), ("rauc", "test ! -e \"${0%/*}/../refuse\"")]);
+    fs::write(root.join("refuse"), "").unwrap();
+    let carrier = carrier(root);
+    fs::create_dir_all(root.join("system/slot-a")).unwrap();
+    fs::create_dir_all(root.join("system/slot-b")).unwrap();
+    for mark in ["system/slot-a/trial", "system/slot-b/trial", "boot/trial"] {
+        fs::write(root.join(mark), "").unwrap();
+    }
+    carrier.carry_out(Errand::Commit { fell_back: false }).unwrap_err();
+    assert!(root.join("system/slot-b/trial").exists() && root.join("boot/trial").exists());
+    fs::remove_file(root.join("refuse")).unwrap();
+    carrier.carry_out(Errand::Commit { fell_back: false }).unwrap();
+    assert!(!root.join("system/slot-b/trial").exists() && !root.join("boot/trial").exists());
+    assert!(root.join("system/slot-a/trial").exists(), "the other slot was not judged");
+}
+
+#[test]
 fn what_the_bootloader_knows_is_one_line() {
     let root = tempfile::tempdir().unwrap();
     let printed = "printf 'BOOT_ORDER=B A\\nBOOT_A_LEFT=3\\nBOOT_B_LEFT=2\\nBOOT_GOOD=A\\n'";
