@@ -39,6 +39,12 @@ pub enum CtlCommand {
         #[arg(long, value_name = "XXXX-XXXX-XXXX", value_parser = claim_code)]
         code: Option<ClaimCode>,
     },
+    /// List the boxes on this network
+    Find {
+        /// How long to wait for answers
+        #[arg(long = "for", value_name = "TIME", default_value = "3s", value_parser = short_time)]
+        time: Duration,
+    },
     /// Is the box well?
     Status,
     /// List the cameras
@@ -169,6 +175,12 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+fn short_time(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&time);
+    if fits { Ok(time) } else { Err(format!("{text:?} must be from 100ms to 1m")) }
+}
+
 /// Whether the parameters fit is for the box to say; that they are JSON is for us.
 fn json_object(text: &str) -> Result<serde_json::Value, String> {
     serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))
@@ -203,6 +215,18 @@ mod tests {
             CtlCommand::Record { duration: Some(d), .. } if d.as_secs() == 300));
         for bad in ["0s", "500ms", "25h", "10", "soon"] {
             assert_eq!(for_(bad).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_search_has_an_end() {
+        let time = |line: &str| match parse(line).unwrap().command {
+            CtlCommand::Find { time } => time.as_millis(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((time("find"), time("find --for 500ms"), time("find --for 1m")), (3000, 500, 60_000));
+        for bad in ["0s", "2m", "soon"] {
+            assert!(parse(&format!("find --for {bad}")).is_err(), "{bad}");
         }
     }
 

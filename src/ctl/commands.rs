@@ -8,6 +8,7 @@ use super::cameras;
 use super::claim;
 use super::control;
 use super::entered;
+use super::find;
 use super::host::{Host, Local, token_for};
 use super::link::{Link, read};
 use super::record;
@@ -23,12 +24,22 @@ use crate::base::{CameraId, Error, ErrorKind, Result};
 
 /// Runs a command.
 pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result<()> {
+    if let CtlCommand::Find { time } = args.command {
+        return match args.host {
+            None => find::find(time, args.json).await,
+            Some(_) => {
+                Err(Error::param("host", "cannot be given to `find`", "it looks at the whole network"))
+            }
+        };
+    }
     let claims = matches!(args.command, CtlCommand::Claim { .. });
     let (host, token) = token_for(args.host.as_ref(), args.token_file.as_deref(), local)?;
     let host = args.fingerprint.into_iter().fold(host, Host::with_fingerprint);
-    let mut link = if claims { claim::open(&host).await? } else { entered(&host, token).await? };
+    let opened = if claims { claim::open(&host).await } else { entered(&host, token).await };
+    let mut link = opened.map_err(|e| if args.host.is_none() { not_here(e) } else { e })?;
     let (link, json) = (&mut link, args.json);
     match args.command {
+        CtlCommand::Find { .. } => Ok(()),
         CtlCommand::Claim { code } => claim::claim(link, code, json).await,
         CtlCommand::Status => status(link, json).await,
         CtlCommand::Cameras => cameras::list(link, json).await,
@@ -82,6 +93,15 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
             Ok(())
         }
     }
+}
+
+/// Nobody said which box, and there is none on this machine, or none that this user may enter.
+fn not_here(error: Error) -> Error {
+    let next =
+        ["suggestion", "hint"].iter().find_map(|key| error.data().get(*key)?.as_str().map(str::to_owned));
+    let find = "`fieldcam ctl find` lists the boxes of this network, and --host says which one is meant";
+    let next = next.map_or_else(|| find.to_owned(), |next| format!("{next}; {find}"));
+    error.with("suggestion", next)
 }
 
 async fn reload(link: &mut Link, force: bool, json: bool) -> Result<()> {

@@ -37,6 +37,11 @@ impl Host {
         Host { name: "127.0.0.1".into(), port, scheme: Scheme::Auto, fingerprint: None }
     }
 
+    /// An address.
+    pub(super) fn at(address: IpAddr, port: u16) -> Host {
+        Host { name: address.to_string(), port: Some(port), scheme: Scheme::Auto, fingerprint: None }
+    }
+
     /// With the certificate that the box has to show.
     pub fn with_fingerprint(mut self, fingerprint: Fingerprint) -> Host {
         self.fingerprint = Some(fingerprint);

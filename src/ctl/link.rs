@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::dial::{Dialled, Trust, Wire, dial};
 use super::failure;
@@ -22,6 +23,10 @@ use crate::tls::Fingerprint;
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// A camera that has to be started first may take several seconds for its first picture.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// Bytes of an answer: several times what a thousand recordings take.
+const MOST_OF_A_BOX: usize = 16 << 20;
+const MOST_OF_A_STRANGER: usize = 64 << 10;
 
 /// A TCP connection to a box, within ten seconds.
 pub async fn connect(host: &Host) -> Result<TcpStream> {
@@ -84,7 +89,11 @@ impl Link {
     pub(super) async fn open_as(host: &Host, trust: Trust) -> Result<Link> {
         let Dialled { wire, host, fingerprint } = dial(host, trust).await?;
         let host = &host;
-        let hello = timeout(CONNECT_LIMIT, client_async(format!("ws://{host}/ws"), wire)).await;
+        // Whoever is asked unproven says little.
+        let most = if trust == Trust::Nobody { MOST_OF_A_STRANGER } else { MOST_OF_A_BOX };
+        let talk = WebSocketConfig::default().max_message_size(Some(most)).max_frame_size(Some(most));
+        let hello = client_async_with_config(format!("ws://{host}/ws"), wire, Some(talk));
+        let hello = timeout(CONNECT_LIMIT, hello).await;
         let hello = hello.map_err(|_| failure::cut_off(host, "no answer to the WebSocket handshake"))?;
         let (socket, _) = hello.map_err(|e| match e {
             WsError::Http(answer) => failure::http_status(host, answer.status().as_u16()),

@@ -14,6 +14,8 @@ mod control;
 mod dial;
 mod download;
 mod failure;
+mod find;
+mod found;
 mod host;
 mod known;
 mod link;

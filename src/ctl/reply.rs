@@ -104,6 +104,8 @@ pub struct ServerInfo {
     pub architecture: String,
     /// Our addition, with TLS on.
     pub tls_fingerprint: Option<String>,
+    /// Our addition, where boxes have owners.
+    pub claimed: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

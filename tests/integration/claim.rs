@@ -16,15 +16,15 @@ use crate::common::tls::{self, Line};
 use crate::common::{Client, Setup, TestBox, ffmpeg, http, wait_for};
 
 /// A box that has to be claimed, with TLS.
-fn setup() -> Setup {
+pub fn setup() -> Setup {
     Setup::new().env("SERVER__TLS", "auto").env("AUTH__CLAIM", "true")
 }
 
 /// A user on another machine, who has nothing of the box's data.
-struct Laptop(tempfile::TempDir);
+pub struct Laptop(tempfile::TempDir);
 
 impl Laptop {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -35,12 +35,17 @@ impl Laptop {
 
     /// `fieldcam ctl --host HOST`, with `typed` on its standard input.
     fn ctl_at(&self, host: &str, args: &[&str], typed: &str) -> Output {
+        self.ctl_as_is(&[&["--host", host], args].concat(), typed)
+    }
+
+    /// `fieldcam ctl`, with `typed` on its standard input.
+    pub fn ctl_as_is(&self, args: &[&str], typed: &str) -> Output {
         let mut command = Command::new(PROGRAM);
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("FIELDCAM_")) {
             command.env_remove(key);
         }
         command.env("FIELDCAM_STORAGE__DATA_DIR", self.0.path().join("none"));
-        command.env("XDG_CONFIG_HOME", self.0.path()).args(["ctl", "--host", host]).args(args);
+        command.env("XDG_CONFIG_HOME", self.0.path()).arg("ctl").args(args);
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // One that asks for nothing may have ended.
@@ -49,18 +54,18 @@ impl Laptop {
     }
 
     /// The same for a box, over TLS.
-    fn ctl(&self, testbox: &TestBox, args: &[&str]) -> Output {
+    pub fn ctl(&self, testbox: &TestBox, args: &[&str]) -> Output {
         self.ctl_at(&format!("https://{}", testbox.endpoints().address("ws")), args, "")
     }
 }
 
-fn said(out: &Output) -> String {
+pub fn said(out: &Output) -> String {
     String::from_utf8_lossy(&[&out.stdout[..], &out.stderr].concat()).into_owned()
 }
 
 /// What `fieldcam claim-code` writes on the box's screen and label, and the code in it.
 #[track_caller]
-fn shown(testbox: &TestBox) -> (String, String) {
+pub fn shown(testbox: &TestBox) -> (String, String) {
     let (screen, label) = (testbox.scratch().join("screen"), testbox.scratch().join("card"));
     std::fs::write(&screen, "").unwrap();
     std::fs::create_dir_all(&label).unwrap();

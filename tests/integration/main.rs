@@ -38,6 +38,7 @@ mod api_secret;
 mod claim;
 mod conformance;
 mod film;
+mod find;
 mod journey;
 mod metrics;
 mod notifications;
