@@ -18,6 +18,7 @@ mod find;
 mod found;
 mod host;
 mod known;
+mod lines;
 mod link;
 mod progress;
 mod range;
