@@ -21,6 +21,7 @@ use super::host::Host;
 use super::link::Link;
 use super::progress::Progress;
 use crate::base::{Error, ErrorKind, Result};
+use crate::supervise::beside;
 
 /// How long the box may take for its answer's head, or say nothing within a body.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(20);
@@ -40,20 +41,12 @@ pub async fn get<T>(
         request = request.header(name, value);
     }
     let request = request.body(Empty::<Bytes>::new()).map_err(Error::internal)?;
-    let work = async {
+    beside(connection, async {
         let answer = timeout(SILENCE_LIMIT, sender.send_request(request)).await;
         let answer = answer.map_err(|_| failure::cut_off(host, "no answer"))?.map_err(broken)?;
         take(answer).await
-    };
-    // The connection may end while the last bytes still wait to be taken: only the work decides.
-    let serve = async {
-        let _ = connection.await;
-        std::future::pending().await
-    };
-    tokio::select! {
-        done = work => done,
-        never = serve => never,
-    }
+    })
+    .await
 }
 
 /// `PUT path` with a file of `size` bytes, by the log-in of `link`. Answers with what the box says of it.
@@ -76,7 +69,8 @@ pub async fn put(
         .header(CONTENT_TYPE, "application/octet-stream")
         .body(Sending { file, left: size, sent: 0, told })
         .map_err(Error::internal)?;
-    let work = async {
+    // The connection ends early when the box refuses what it does not want to hear to its end.
+    beside(connection, async {
         let asked = sender.send_request(request);
         tokio::pin!(asked);
         let answer = loop {
@@ -97,16 +91,8 @@ pub async fn put(
                 .with("suggestion", said["hint"].as_str().unwrap_or("try again"))),
             None => Err(failure::http_status(host, status)),
         }
-    };
-    let serve = async {
-        // It ends early when the box refuses what it does not want to hear to its end.
-        let _ = connection.await;
-        std::future::pending().await
-    };
-    tokio::select! {
-        done = work => done,
-        never = serve => never,
-    }
+    })
+    .await
 }
 
 /// A file on its way out, in pieces.

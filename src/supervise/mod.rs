@@ -4,6 +4,7 @@
 //! after `kill -9`); stopping is bounded and names what would not stop. Costs one thread for the
 //! life of the program. This is the only room that may start a process or a detached task.
 
+mod beside;
 mod child;
 mod output;
 mod phases;
@@ -11,6 +12,7 @@ mod program;
 mod restart;
 pub mod systemd;
 
+pub use beside::beside;
 pub use child::{Child, ChildSpec, Exit, Spawner, Stdio};
 pub use output::{FirstWords, LogRate, drain_lines};
 pub use phases::{Group, Phases, Survivor};

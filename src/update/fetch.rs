@@ -24,6 +24,7 @@ use super::bundles::{Bundles, Stored};
 use super::fault::Fault;
 use crate::base::{Error, Result};
 use crate::reach::Reach;
+use crate::supervise::beside;
 
 /// For a connection, for the answer's head, and the longest silence in between.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -121,19 +122,12 @@ async fn take(
         .header(ACCEPT_ENCODING, "identity")
         .body(Empty::<Bytes>::new())
         .map_err(|_| unreachable("its address cannot be asked for"))?;
-    let work = async {
+    beside(connection, async {
         let answer = timeout(SILENCE, sender.send_request(request)).await;
         let answer = answer.map_err(|_| unreachable("no answer in time"))?.map_err(broken)?;
         keep(answer, bundles, name, tell).await
-    };
-    let serve = async {
-        let _ = connection.await;
-        std::future::pending().await
-    };
-    tokio::select! {
-        done = work => done,
-        never = serve => never,
-    }
+    })
+    .await
 }
 
 async fn keep(
