@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -48,6 +49,8 @@ pub struct Link {
     session: Option<Value>,
     next_id: u64,
     broken: bool,
+    /// What the box said when it closed the connection.
+    closed: Option<CloseCode>,
     /// Those that came while an answer was waited for.
     notes: VecDeque<Note>,
 }
@@ -109,6 +112,7 @@ impl Link {
             session: None,
             next_id: 0,
             broken: false,
+            closed: None,
             notes: VecDeque::new(),
         })
     }
@@ -183,6 +187,11 @@ impl Link {
         self.broken
     }
 
+    /// Whether the box ended the connection because it stops.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.closed == Some(CloseCode::Away)
+    }
+
     /// Calls a method and reads its result as `T`.
     pub async fn ask<T: for<'de> Deserialize<'de>>(&mut self, method: &str, params: Value) -> Result<T> {
         let params = if params.is_null() { None } else { Some(params) };
@@ -219,6 +228,7 @@ impl Link {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(text),
                 Some(Ok(Message::Close(frame))) => {
+                    self.closed = frame.as_ref().map(|f| f.code);
                     let why = frame.map(|f| f.to_string()).unwrap_or_else(|| "closed by the box".into());
                     return Err(failure::cut_off(&self.host, &why));
                 }
@@ -237,4 +247,32 @@ pub fn read<T: for<'de> Deserialize<'de>>(raw: &RawValue) -> Result<T> {
             .with("detail", e.to_string())
             .with("suggestion", "is this tool of the same version as the box?")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_box_that_stops_is_told_from_one_that_hangs_up() {
+        for (code, stopped) in [(CloseCode::Away, true), (CloseCode::Policy, false)] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let host: Host = listener.local_addr().unwrap().to_string().parse().unwrap();
+            let the_box = async {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                socket.next().await.unwrap().unwrap();
+                socket.close(Some(CloseFrame { code, reason: "any words".into() })).await.unwrap();
+            };
+            let laptop = async {
+                let mut link = Link::open(&host).await.unwrap();
+                assert!(!link.is_stopped());
+                assert!(link.call("reboot", None).await.is_err());
+                assert_eq!(link.is_stopped(), stopped, "{code}");
+            };
+            tokio::join!(the_box, laptop);
+        }
+    }
 }
