@@ -24,6 +24,7 @@ pub mod rauc;
 pub mod recording;
 pub mod rpc;
 pub mod rtsp_camera;
+pub mod said;
 pub mod secrets;
 pub mod setup;
 pub mod spawn;

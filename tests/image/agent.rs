@@ -1,17 +1,11 @@
 //! Commands for the guest: the other end of `agent/agent`, over a virtio port.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What a command in the guest said, and its exit status.
-#[derive(Clone, Debug)]
-pub struct Said {
-    pub status: i32,
-    pub out: String,
-    pub err: String,
-}
+pub use crate::common::said::Said;
 
 /// The connection to the guest. It outlives the guest's restarts.
 pub struct Agent {
@@ -51,17 +45,6 @@ impl Agent {
         assert!(!command.contains('\0'), "a zero byte ends a command");
         self.line.get_ref().set_read_timeout(Some(limit))?;
         self.line.get_mut().write_all(format!("{command}\0").as_bytes())?;
-        let mut head = String::new();
-        self.line.read_line(&mut head)?;
-        let numbers: Vec<usize> = head.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-        let [status, out, err] = numbers[..] else {
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, format!("answered {head:?}")));
-        };
-        let mut text = |size: usize| -> io::Result<String> {
-            let mut bytes = vec![0; size];
-            self.line.read_exact(&mut bytes)?;
-            Ok(String::from_utf8_lossy(&bytes).into_owned())
-        };
-        Ok(Said { status: status as i32, out: text(out)?, err: text(err)? })
+        Said::read(&mut self.line)
     }
 }
