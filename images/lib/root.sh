@@ -15,7 +15,7 @@ initrd_programs=(usr/bin/busybox usr/sbin/dmsetup usr/sbin/e2fsck usr/sbin/mke2f
 common_modules=('drivers/media/(usb/uvc|test-drivers/vivid|common|v4l2-core|mc|usb/(em28xx|stk1160|gspca|usbtv))'
     'drivers/(usb/(core|host|storage|serial|class|gadget|common)|hid/(hid|usbhid)|md/dm-(mod|verity|bufio)|block/(zram|loop|nbd))'
     'drivers/net/(usb|phy|mii|veth|dummy|tun)' 'fs/(ext4|squashfs|overlayfs|nls|fat|exfat|fuse|isofs|pstore)' 'net/(netfilter|ipv4|ipv6|core|sched|packet|unix|mac80211|wireless|rfkill|8021q|bridge|llc)'
-    'crypto/' 'arch/arm64/crypto' 'lib/' 'mm/' 'drivers/(nvmem|rtc|thermal|i2c/i2c|char/hw_random|watchdog/softdog)')
+    'drivers/input/(evdev|keyboard/gpio_keys\.)' 'crypto/' 'arch/arm64/crypto' 'lib/' 'mm/' 'drivers/(nvmem|rtc|thermal|i2c/i2c|char/hw_random|watchdog/softdog)')
 
 # copy_tree FROM TO
 copy_tree() {
@@ -103,6 +103,8 @@ make_root() {
     cp "$keys/ca.pem" "$folder/etc/rauc/ca.pem"
     mkdir -p "$folder/usr/lib/modules-load.d"
     printf '%s\n' "$watchdog_module" >"$folder/usr/lib/modules-load.d/fieldcam-watchdog.conf"
+    # What units want to know of the board.
+    printf 'RESET_KEY=%s\n' "$reset_key" >"$folder/usr/lib/fieldcam/board"
     {
         printf 'NAME=Fieldcam\nID=fieldcam\nID_LIKE=debian\nPRETTY_NAME="Fieldcam %s"\nVERSION_ID=%s\n' "$version" "$version"
         printf 'IMAGE_ID=fieldcam\nIMAGE_VERSION=%s\nVARIANT_ID=%s\n' "$version" "$board"

@@ -91,6 +91,9 @@ enum Command {
     /// Bind drivers and authorize USB devices anew for the daemon (systemd starts it)
     #[command(hide = true)]
     Helper(helper::HelperArgs),
+    /// Watch a board's button for the factory reset (systemd starts it)
+    #[command(hide = true)]
+    ResetButton(helper::ButtonArgs),
     /// Print the version
     Version,
 }
@@ -130,6 +133,9 @@ pub fn main() -> ExitCode {
         Command::Diag { config, output } => collect(&config, output),
         Command::Wake { path } => wake(Some(path.into())),
         Command::Helper(args) => help(&args),
+        Command::ResetButton(args) => {
+            helper::watch_button(&args).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+        }
         Command::Version => {
             say(&format!("fieldcam {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

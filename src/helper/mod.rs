@@ -6,8 +6,12 @@
 //! few verbs, strictly read, and neither knows the other's; only devices that a camera hangs below; no word of the
 //! asker reaches a command line; asked by nobody but root and the service's user; one request at a time, each with a
 //! time limit. Costs nothing while nobody asks: they end after a minute, and systemd keeps their sockets.
+//!
+//! Beside them the button of a board (`fieldcam reset-button`), which needs no root: held for ten seconds, it asks the
+//! box's helper for a factory reset.
 
 mod ask;
+mod button;
 mod carry;
 mod errand;
 mod places;
@@ -16,6 +20,7 @@ mod serve;
 mod sysfs;
 
 pub use ask::{BOX_SOCKET, SOCKET, ask, is_there};
+pub use button::{ButtonArgs, watch as watch_button};
 pub use errand::Errand;
 pub use places::Slot;
 pub use request::{Reach, Request};

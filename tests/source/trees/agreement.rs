@@ -51,6 +51,25 @@ fn what_only_debian_packages_is_beside_the_common_folder() {
 }
 
 #[test]
+fn a_boards_button_is_watched_and_every_board_says_which_key_it_is() {
+    let rule = read("images/common/usr/lib/udev/rules.d/90-fieldcam-button.rules");
+    let unit = between(&rule, "ENV{SYSTEMD_WANTS}+=\"", "%k.service");
+    let unit = read(&format!("images/common/usr/lib/systemd/system/{unit}.service"));
+    assert!(unit.contains("--device /dev/input/%i") && unit.contains("DeviceAllow=/dev/input/%i r"));
+    let file = value(&unit, "EnvironmentFile").trim_start_matches('-').to_owned();
+    assert!(
+        read("images/lib/root.sh").contains(&format!("$folder{file}")),
+        "{file} is what the builder writes"
+    );
+    for board in
+        files("images/boards").into_iter().filter(|file| file.ends_with(".conf") && !file.contains('/'))
+    {
+        let key = value(&read(&format!("images/boards/{board}")), "reset_key");
+        assert!(key.parse::<u16>().is_ok_and(|key| (1..0x300).contains(&key)), "{board}: {key:?}");
+    }
+}
+
+#[test]
 fn the_daemon_is_the_same_user_everywhere() {
     let users = read("images/common/usr/lib/sysusers.d/fieldcam.conf");
     let line = users.lines().find(|l| l.starts_with("u fieldcam ")).unwrap();
