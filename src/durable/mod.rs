@@ -10,9 +10,9 @@ mod unfinished;
 pub use quarantine::Quarantine;
 pub use unfinished::{Unfinished, Written};
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Makes the entries of a folder durable.
@@ -39,16 +39,33 @@ pub fn publish(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     swap(path, contents, mode, false)
 }
 
+/// As [`replace`], for what programs of other users read: everybody may, whatever the umask says.
+pub fn replace_for_all(path: &Path, contents: &[u8]) -> io::Result<()> {
+    swap_with(path, contents, 0o644, |file| {
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        file.sync_all()
+    })?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
 fn swap(path: &Path, contents: &[u8], mode: u32, synced: bool) -> io::Result<()> {
+    swap_with(path, contents, mode, |file| if synced { file.sync_data() } else { Ok(()) })
+}
+
+/// `end`: what happens to the whole file before it gets its name.
+fn swap_with(
+    path: &Path,
+    contents: &[u8],
+    mode: u32,
+    end: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = path.with_extension(UNFINISHED);
     // One that a crash left may have another mode.
     let _ = fs::remove_file(&temporary);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     let written = (|| {
         file.write_all(contents)?;
-        if synced {
-            file.sync_data()?;
-        }
+        end(&file)?;
         fs::rename(&temporary, path)
     })();
     // A full disk needs the room.

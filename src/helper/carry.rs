@@ -1,5 +1,7 @@
 //! The box's errands carried out: programs by their path, each with a time limit, and the clock.
 
+mod network;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,6 +54,10 @@ impl Carrier {
                 let text = if keep_recordings { "keep-recordings\n" } else { "all\n" };
                 ask_for_reset(&self.places.factory_reset(), text).map(|()| done)
             }
+            Errand::NetworkTry(setting) => self.network_try(setting).map(|()| done),
+            Errand::NetworkApply => self.network_apply().map(|()| done),
+            Errand::NetworkConfirm => self.network_confirm().map(|()| done),
+            Errand::NetworkRevert => self.network_revert().map(|()| done),
         }
     }
 

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use super::request::LONGEST;
+use super::setting::Setting;
+
+/// A request is no longer than this, its line's end included: a network setting of IPv6 is the longest.
+pub(super) const LONGEST: usize = 320;
 
 /// One request to `fieldcam helper --box`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Errand {
     /// Mark the slot that runs as good. `fell_back`: another one was tried first, and is marked bad.
     Commit {
@@ -25,6 +28,14 @@ pub enum Errand {
         /// Recordings and stills stay.
         keep_recordings: bool,
     },
+    /// Note a network setting as on trial, and see to its end. It holds only once it is applied.
+    NetworkTry(Setting),
+    /// Have networkd take what is on trial.
+    NetworkApply,
+    /// Keep what is on trial.
+    NetworkConfirm,
+    /// End the trial at once.
+    NetworkRevert,
 }
 
 /// The clock is set to nothing from before this program could exist, or after the year 2100.
@@ -50,6 +61,10 @@ impl Errand {
             ("FACTORY-RESET", Some("keep-recordings")) => {
                 Some(Errand::FactoryReset { keep_recordings: true })
             }
+            ("NETWORK-TRY", Some(setting)) => Setting::parse(setting).map(Errand::NetworkTry),
+            ("NETWORK-APPLY", None) => Some(Errand::NetworkApply),
+            ("NETWORK-CONFIRM", None) => Some(Errand::NetworkConfirm),
+            ("NETWORK-REVERT", None) => Some(Errand::NetworkRevert),
             _ => None,
         }
     }
@@ -66,6 +81,10 @@ impl fmt::Display for Errand {
             Errand::SetTime(time) => write!(f, "SET-TIME {time}"),
             Errand::FactoryReset { keep_recordings: false } => write!(f, "FACTORY-RESET all"),
             Errand::FactoryReset { keep_recordings: true } => write!(f, "FACTORY-RESET keep-recordings"),
+            Errand::NetworkTry(setting) => write!(f, "NETWORK-TRY {setting}"),
+            Errand::NetworkApply => write!(f, "NETWORK-APPLY"),
+            Errand::NetworkConfirm => write!(f, "NETWORK-CONFIRM"),
+            Errand::NetworkRevert => write!(f, "NETWORK-REVERT"),
         }
     }
 }
@@ -88,6 +107,11 @@ mod tests {
             "SET-TIME 1795365066409",
             "FACTORY-RESET all",
             "FACTORY-RESET keep-recordings",
+            "NETWORK-TRY eth0 dhcp",
+            "NETWORK-TRY eth1 192.168.5.10/24 gateway=192.168.5.1 dns=192.168.5.1,1.1.1.1",
+            "NETWORK-APPLY",
+            "NETWORK-CONFIRM",
+            "NETWORK-REVERT",
         ] {
             assert_eq!(Errand::parse(good.as_bytes()).unwrap().to_string(), good);
             assert_eq!(
@@ -115,6 +139,18 @@ mod tests {
             "SET-TIME 99999999999999",
             "FACTORY-RESET",
             "FACTORY-RESET everything",
+            "NETWORK-TRY",
+            "NETWORK-TRY eth0",
+            "NETWORK-TRY lo dhcp",
+            "NETWORK-TRY eth0 dhcp ",
+            "NETWORK-TRY eth0 dhcp dns=1.1.1.1",
+            "NETWORK-TRY eth* dhcp",
+            "NETWORK-TRY eth0 192.168.5.10",
+            "NETWORK-TRY eth0 192.168.5.10/24 gateway=10.0.0.1",
+            "NETWORK-TRY eth0 192.168.5.10/24 dns=",
+            "NETWORK-TRY eth0 192.168.5.10/24 dns=1.1.1.1 gateway=192.168.5.1",
+            "NETWORK-TRY eth0 192.168.5.10/24\nDNS=1.1.1.1",
+            "NETWORK-CONFIRM eth0",
             "rebind vivid.0",
             "reauthorize 1-1",
         ] {
@@ -123,9 +159,18 @@ mod tests {
         assert_eq!(Errand::parse(b"REBOOT\xff"), None);
     }
 
+    #[test]
+    fn the_longest_setting_fits() {
+        let ip = "2001:db8:1111:2222:3333:4444:5555:";
+        let line = format!(
+            "NETWORK-TRY enx001122334455 {ip}6661/128 gateway=fe80:1111:1111:2222:3333:4444:5555:6666 dns={ip}6663,{ip}6664,{ip}6665"
+        );
+        assert!(line.len() < LONGEST && Errand::parse(line.as_bytes()).is_some(), "{}", line.len());
+    }
+
     proptest! {
         #[test]
-        fn what_is_read_has_one_spelling(line in "(COMMIT|REBOOT|SET-TIME|FACTORY-RESET|BOOT-STATE)[ 0-9a-z-]{0,20}") {
+        fn what_is_read_has_one_spelling(line in "(COMMIT|REBOOT|SET-TIME|FACTORY-RESET|BOOT-STATE|NETWORK-TRY e)[ 0-9a-z./=-]{0,20}") {
             if let Some(errand) = Errand::parse(line.as_bytes()) {
                 prop_assert_eq!(errand.to_string(), line);
             }

@@ -1,5 +1,6 @@
 //! What needs root: to bring a camera back (a driver unbound and bound, a USB device authorized anew), and to do with
-//! the box what the daemon may not (mark a slot good, restart, set the clock, ask for a factory reset).
+//! the box what the daemon may not (mark a slot good, restart, set the clock, ask for a factory reset, give a port another
+//! address).
 //!
 //! Owns two processes of its own (`fieldcam helper` and `fieldcam helper --box`, started by systemd when the daemon
 //! asks, each in a sandbox of its own) and the ways to them, so that the daemon's own unit stays closed. Promises: a
@@ -17,7 +18,9 @@ mod errand;
 mod places;
 mod request;
 mod serve;
+mod setting;
 mod sysfs;
+mod trial;
 
 pub use ask::{BOX_SOCKET, SOCKET, ask, is_there};
 pub use button::{ButtonArgs, watch as watch_button};
@@ -25,3 +28,5 @@ pub use errand::Errand;
 pub use places::Slot;
 pub use request::{Reach, Request};
 pub use serve::{HelperArgs, run};
+pub use setting::{Address, DNS_MAX, Mistake, Port, Setting, Static};
+pub use trial::{TRIAL, TRIAL_FOLDER, Trial};

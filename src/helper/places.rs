@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::trial::{TRIAL_FOLDER, Trial};
+
 /// Places, each as on the image unless a test says otherwise.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Places {
@@ -14,6 +16,12 @@ pub struct Places {
     /// Root's own part of the data partition
     #[arg(long, value_name = "DIR", hide = true, default_value = "/data/system")]
     system: PathBuf,
+    /// networkd's files that are gone after a restart
+    #[arg(long, value_name = "DIR", hide = true, default_value = TRIAL_FOLDER)]
+    trial: PathBuf,
+    /// Those that stay
+    #[arg(long, value_name = "DIR", hide = true, default_value = "/etc/systemd/network")]
+    network: PathBuf,
 }
 
 /// One of the two places that a system is installed to.
@@ -85,12 +93,28 @@ impl Places {
     pub(super) fn factory_reset(&self) -> PathBuf {
         self.system.join("factory-reset")
     }
+
+    /// What is on trial.
+    pub(super) fn trial(&self) -> PathBuf {
+        Trial::path(&self.trial)
+    }
+
+    /// A network setting that stays.
+    pub(super) fn network(&self, name: &str) -> PathBuf {
+        self.network.join(name)
+    }
 }
 
 #[cfg(test)]
 impl Places {
     /// Everything below one folder.
     pub(super) fn below(root: &Path) -> Places {
-        Places { programs: root.join("bin"), boot: root.join("boot"), system: root.join("system") }
+        Places {
+            programs: root.join("bin"),
+            boot: root.join("boot"),
+            system: root.join("system"),
+            trial: root.join("run"),
+            network: root.join("etc"),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A request is no longer than this, its line's end included.
-pub(super) const LONGEST: usize = 96;
+const LONGEST: usize = 96;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use nix::unistd::User;
 
 use super::ask::say;
 use super::carry::Carrier;
-use super::errand::Errand;
+use super::errand::{Errand, LONGEST};
 use super::places::Places;
-use super::request::{LONGEST, Request};
+use super::request::Request;
 use super::sysfs::Sysfs;
 use crate::base::{Error, Result};
 
@@ -107,7 +107,7 @@ impl Duty {
             }
             Duty::Box(carrier) => {
                 let errand = Errand::parse(line).ok_or(UNKNOWN)?;
-                told(&errand, carrier.carry_out(errand))
+                told(&errand.clone(), carrier.carry_out(errand))
             }
         }
     }

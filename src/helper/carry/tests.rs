@@ -94,10 +94,114 @@ fn a_factory_reset_is_a_wish_on_the_data_partition() {
     let root = tempfile::tempdir().unwrap();
     let carrier = carrier(root.path());
     let wish = Errand::FactoryReset { keep_recordings: true };
-    assert!(carrier.carry_out(wish).unwrap_err().contains("no data partition"));
+    assert!(carrier.carry_out(wish.clone()).unwrap_err().contains("no data partition"));
     fs::create_dir(root.path().join("system")).unwrap();
     carrier.carry_out(wish).unwrap();
     assert_eq!(fs::read_to_string(root.path().join("system/factory-reset")).unwrap(), "keep-recordings\n");
     carrier.carry_out(Errand::FactoryReset { keep_recordings: false }).unwrap();
     assert_eq!(fs::read_to_string(root.path().join("system/factory-reset")).unwrap(), "all\n");
+}
+
+/// A box with networkd, whose timer does not end.
+fn with_networkd(root: &Path) -> Carrier {
+    programs(root, &[("busctl", "[ \"$8\" != none0 ] || { echo Link none0 not known >&2; exit 1; }"), ("systemctl", "")]);
+    for folder in ["run", "etc"] {
+        fs::create_dir(root.join(folder)).unwrap();
+    }
+    carrier(root)
+}
+
+fn network_files(root: &Path) -> Vec<String> {
+    let names = |folder: &str| {
+        let entries = fs::read_dir(root.join(folder)).unwrap();
+        entries.map(move |e| format!("{folder}/{}", e.unwrap().file_name().to_string_lossy())).collect::<Vec<_>>()
+    };
+    [names("run"), names("etc")].concat()
+}
+
+fn setting(text: &str) -> Errand {
+    Errand::NetworkTry(crate::helper::Setting::parse(text).unwrap())
+}
+
+const RELOAD: &str = "busctl --quiet call org.freedesktop.network1 /org/freedesktop/network1 \
+                      org.freedesktop.network1.Manager Reload";
+const TRIAL: &str = "run/01-fieldcam-trial.network";
+
+#[test]
+fn a_network_setting_is_tried_with_its_end_in_sight_and_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let carrier = with_networkd(root);
+    assert_eq!(carrier.carry_out(Errand::NetworkConfirm).unwrap_err(), "nothing is on trial");
+    carrier.carry_out(setting("eth1 192.168.5.10/24")).unwrap();
+    let begun = called(root);
+    assert!(begun[0].ends_with("Manager GetLinkByName s eth1"), "{begun:?}");
+    // What ends it runs before there is anything to end.
+    assert_eq!(begun[1..], ["systemctl restart fieldcam-network-revert.timer"]);
+    assert_eq!(network_files(root), [TRIAL]);
+    assert_eq!(carrier.carry_out(Errand::NetworkConfirm).unwrap_err(), "it does not hold yet");
+    carrier.carry_out(Errand::NetworkApply).unwrap();
+    assert_eq!(called(root)[2..], [RELOAD]);
+    let text = fs::read_to_string(root.join(TRIAL)).unwrap();
+    assert!(text.starts_with("# Fieldcam: on trial ") && text.contains("\nAddress=192.168.5.10/24\n"), "{text}");
+    assert_eq!(carrier.carry_out(setting("eth1 dhcp")).unwrap_err(), "another setting is on trial");
+    carrier.carry_out(Errand::NetworkConfirm).unwrap();
+    assert_eq!(called(root)[3..], ["systemctl stop fieldcam-network-revert.timer"], "nothing is reloaded");
+    assert_eq!(network_files(root), [TRIAL, "etc/05-set-eth1.network"]);
+    let kept = fs::read_to_string(root.join("etc/05-set-eth1.network")).unwrap();
+    assert!(kept.starts_with("# Set over the API.\n[Match]\nName=eth1\n"), "{kept}");
+    assert_eq!(fs::read_to_string(root.join(TRIAL)).unwrap(), kept);
+    for file in network_files(root) {
+        // networkd is not root.
+        assert_eq!(fs::metadata(root.join(&file)).unwrap().permissions().mode() & 0o777, 0o644, "{file}");
+    }
+    // One that was kept is not on trial any more, and another may be.
+    for errand in [Errand::NetworkConfirm, Errand::NetworkRevert, Errand::NetworkApply] {
+        assert_eq!(carrier.carry_out(errand).unwrap_err(), "nothing is on trial");
+    }
+    carrier.carry_out(setting("eth1 dhcp")).unwrap();
+}
+
+#[test]
+fn a_trial_that_is_ended_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let carrier = with_networkd(root.path());
+    carrier.carry_out(setting("eth1 dhcp")).unwrap();
+    carrier.carry_out(Errand::NetworkApply).unwrap();
+    carrier.carry_out(Errand::NetworkRevert).unwrap();
+    assert!(network_files(root.path()).is_empty());
+    assert_eq!(called(root.path())[3..], [RELOAD, "systemctl stop fieldcam-network-revert.timer"]);
+}
+
+#[test]
+fn what_cannot_be_tried_changes_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let carrier = with_networkd(root);
+    let why = carrier.carry_out(setting("none0 dhcp")).unwrap_err();
+    assert_eq!(why, "busctl failed (exit code 1): Link none0 not known");
+    programs(root, &[("systemctl", "echo no such unit >&2; exit 5")]);
+    assert!(carrier.carry_out(setting("eth1 dhcp")).unwrap_err().contains("no such unit"));
+    assert!(network_files(root).is_empty(), "a trial without an end");
+    // networkd does not take it.
+    programs(root, &[("systemctl", ""), ("busctl", "[ \"$6\" != Reload ] || { echo broken >&2; exit 1; }")]);
+    carrier.carry_out(setting("eth1 dhcp")).unwrap();
+    assert!(carrier.carry_out(Errand::NetworkApply).unwrap_err().contains("broken"));
+    assert!(network_files(root).is_empty());
+}
+
+#[test]
+fn a_trial_whose_time_is_over_is_not_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let carrier = with_networkd(root);
+    carrier.carry_out(setting("eth1 dhcp")).unwrap();
+    carrier.carry_out(Errand::NetworkApply).unwrap();
+    let text = fs::read_to_string(root.join(TRIAL)).unwrap();
+    let until = text.split(' ').find_map(|word| word.strip_prefix("until=")).unwrap().to_owned();
+    fs::write(root.join(TRIAL), text.replace(&until, "1")).unwrap();
+    assert_eq!(carrier.carry_out(Errand::NetworkConfirm).unwrap_err(), "nothing is on trial");
+    assert_eq!(network_files(root), [TRIAL]);
+    // The next one takes its place.
+    carrier.carry_out(setting("eth0 dhcp")).unwrap();
 }
