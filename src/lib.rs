@@ -18,7 +18,8 @@
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
 //! | `provision` | what an operator left for a new box on its boot partition, taken once |
 //! | `device` | which V4L2 devices are plugged in, and what makes each the same again |
-//! | `helper` | what needs root to bring a camera back: a process of its own, and the way to it; the reset button |
+//! | `helper` | what needs root, for cameras and for the box: processes of their own, and the way to them; the reset button |
+//! | `network` | the network ports of the box, and their settings made over the API |
 //! | `timing` | the wall clock: the last time known, how far it can be trusted, setting it by hand |
 //! | `v4l2` | the kernel's V4L2 calls: what a device can, its modes, its buffers |
 //! | `usb` | what USB cameras reserve of their bus, and who has how much of it |
@@ -71,6 +72,7 @@ pub mod live;
 pub mod log;
 pub mod machine;
 pub mod mediamtx;
+pub mod network;
 pub mod notice;
 pub mod pipeline;
 pub mod preview;

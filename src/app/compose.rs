@@ -17,6 +17,7 @@ use crate::external::External;
 use crate::footage::{Footage, FootageOptions};
 use crate::health::{Health, Watched};
 use crate::mediamtx::{Gate, MediaMtx};
+use crate::network::Network;
 use crate::notice::{Fact, Notices};
 use crate::pipeline::{self, Parts};
 use crate::preview::Makers;
@@ -233,6 +234,8 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     let (announced, seen) = (notices.clone(), cameras.clone());
     let reach = parts.reach.clone();
     let update = updating::start(settings, &data, &cameras, reach, notices.clone(), &background).await?;
+    let helper = settings.update.helper.clone();
+    let network = Network::start(helper, notices.clone(), clock.clone(), &background);
     let services = rpc::Services {
         auth,
         cameras,
@@ -248,6 +251,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         notices,
         tls: tls.clone(),
         update: update.clone(),
+        network,
         timing,
         clock,
     };

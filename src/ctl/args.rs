@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::host::Host;
+use super::network::NetworkCommand;
 use crate::auth::ClaimCode;
 use crate::base::units::parse_duration;
 use crate::tls::Fingerprint;
@@ -137,6 +138,12 @@ pub enum CtlCommand {
         #[arg(long, requires = "bundle")]
         allow_downgrade: bool,
     },
+    /// List the box's network ports, or set one of them; nothing is kept that would lock you out
+    Network {
+        /// What to do [default: list]
+        #[command(subcommand)]
+        command: Option<NetworkCommand>,
+    },
     /// Read the box's configuration again (on the box itself)
     Reload {
         /// Interrupt recordings where the new configuration asks for it
@@ -228,6 +235,16 @@ mod tests {
         for bad in ["0s", "2m", "soon"] {
             assert!(parse(&format!("find --for {bad}")).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_network_setting_is_a_port_with_dhcp_or_an_address() {
+        assert!(matches!(parse("network").unwrap().command, CtlCommand::Network { command: None }));
+        let set = parse("network set eth1 192.168.5.10/24 --gateway 192.168.5.1 --dns 1.1.1.1 --dns 1.1.1.2");
+        assert!(matches!(set.unwrap().command, CtlCommand::Network {
+            command: Some(NetworkCommand::Set { port, dns, .. })
+        } if port == "eth1" && dns.len() == 2));
+        assert_eq!(parse("network set eth1").unwrap_err().exit_code(), 2);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::entered;
 use super::find;
 use super::host::{Host, Local, token_for};
 use super::link::{Link, read};
+use super::network;
 use super::record;
 use super::reply::{CameraList, FileList, ServerInfo, Snapshot, Status, StreamUrl};
 use super::reset;
@@ -81,6 +82,7 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
             let wish = update::Wish { bundle: bundle.as_deref(), reboot, allow_downgrade };
             update::update(link, wish, json).await
         }
+        CtlCommand::Network { command } => network::network(link, command, json).await,
         CtlCommand::Reload { force } => reload(link, force, json).await,
         CtlCommand::FactoryReset { confirm, keep_recordings } => {
             reset::reset(link, confirm, keep_recordings, json).await

@@ -48,6 +48,11 @@ impl Host {
         self.speaking(Scheme::Tls)
     }
 
+    /// The same box by another name or address.
+    pub(super) fn named(&self, name: &str) -> Host {
+        Host { name: name.to_owned(), ..self.clone() }
+    }
+
     /// The same, as it is known to speak.
     pub(super) fn speaking(mut self, scheme: Scheme) -> Host {
         self.scheme = scheme;

@@ -135,6 +135,17 @@ impl Link {
         Ok(())
     }
 
+    /// A new connection to the same box by another address, logged in as this one is. With TLS it has to show the
+    /// same certificate, which is remembered for that address.
+    pub(super) async fn elsewhere(&self, host: &Host) -> Result<Link> {
+        let host = self.fingerprint.into_iter().fold(host.clone(), Host::with_fingerprint);
+        let mut link = Link::open(&host).await?;
+        if let Some(token) = self.token.clone() {
+            link.log_in(token).await?;
+        }
+        Ok(link)
+    }
+
     /// The box at the other end.
     pub fn host(&self) -> &Host {
         &self.host

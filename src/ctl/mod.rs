@@ -20,6 +20,7 @@ mod host;
 mod known;
 mod lines;
 mod link;
+mod network;
 mod progress;
 mod range;
 mod record;

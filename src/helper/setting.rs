@@ -152,7 +152,8 @@ impl Static {
     /// Brings the parts together; each is judged by itself and beside the others.
     pub fn new(address: Address, gateway: Option<IpAddr>, dns: Vec<IpAddr>) -> Result<Static, Mistake> {
         if let Some(gateway) = gateway {
-            let linked = matches!(gateway, IpAddr::V6(ip) if ip.is_unicast_link_local()) && address.ip.is_ipv6();
+            let linked =
+                matches!(gateway, IpAddr::V6(ip) if ip.is_unicast_link_local()) && address.ip.is_ipv6();
             let near = is_a_hosts(gateway) && address.holds(gateway) && gateway != address.ip;
             if !linked && !near {
                 return Err(Mistake {
@@ -202,7 +203,8 @@ impl Setting {
 
     /// The text of a file of systemd-networkd, without its head.
     pub fn file(&self) -> String {
-        let mut text = format!("[Match]\nName={}\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n", self.port.0);
+        let mut text =
+            format!("[Match]\nName={}\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n", self.port.0);
         match &self.fixed {
             None => text.push_str("DHCP=yes\n"),
             Some(Static { address, gateway, dns }) => {

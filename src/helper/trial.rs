@@ -107,10 +107,19 @@ mod tests {
         assert_eq!(applied.applied, Some(Mono(5_000_000_000)));
         let text = applied.text();
         assert_eq!(Trial::parse(&text), Some(applied));
-        assert!(text.starts_with("# Fieldcam: on trial until=65000 applied=5000 eth1 192.168.5.10/24 gateway="), "{text}");
+        assert!(
+            text.starts_with("# Fieldcam: on trial until=65000 applied=5000 eth1 192.168.5.10/24 gateway="),
+            "{text}"
+        );
         assert!(trial.holds(now) && trial.holds(Mono(64_999_999_999)) && !trial.holds(Mono(65_000_000_000)));
         assert_eq!(Trial::parse(&kept(&setting)), None);
-        for other in ["", "[Match]\n", HEAD, "# Fieldcam: on trial until=1", "# Fieldcam: on trial until=x applied=- eth0 dhcp"] {
+        for other in [
+            "",
+            "[Match]\n",
+            HEAD,
+            "# Fieldcam: on trial until=1",
+            "# Fieldcam: on trial until=x applied=- eth0 dhcp",
+        ] {
             assert_eq!(Trial::parse(other), None, "{other}");
         }
     }

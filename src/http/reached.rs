@@ -89,6 +89,8 @@ mod tests {
             port: 8002,
             near: false,
             peer: [192, 0, 2, 9].into(),
+            local: [192, 0, 2, 7].into(),
+            since: crate::base::Mono::now(),
             secure: false,
             plain_allowed: false,
         };

@@ -152,7 +152,7 @@ fn welcome(group: &Group, stream: TcpStream, peer: SocketAddr, port: &Port) {
             return;
         }
     };
-    let ends = Ends { local, peer };
+    let ends = Ends { local, peer, since: Mono::now() };
     let stream = main.wire(stream);
     let origin = Origin::of(peer.ip(), ends.near());
     match main.seats.take(origin, Mono::now()) {
@@ -221,6 +221,7 @@ impl Main {
 pub(super) struct Ends {
     pub(super) local: SocketAddr,
     peer: SocketAddr,
+    since: Mono,
 }
 
 impl Ends {
@@ -344,12 +345,14 @@ async fn dispatch(
     ends: Ends,
     talk: &Talk,
 ) -> Response<Body> {
-    let Ends { local, peer } = ends;
+    let Ends { local, peer, since } = ends;
     let reached = Reached {
         port: host.port.unwrap_or(local.port()),
         host: host.host,
         near: ends.near(),
         peer: peer.ip(),
+        local: local.ip().to_canonical(),
+        since,
         secure: talk.terms.is_secure(),
         plain_allowed: main.plain_allowed,
     };

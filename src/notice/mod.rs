@@ -76,6 +76,11 @@ pub enum Fact {
         /// As update_status answers it.
         status: std::sync::Arc<serde_json::Value>,
     },
+    /// A network setting is on trial, or is not any more.
+    Network {
+        /// As get_network answers it.
+        status: std::sync::Arc<serde_json::Value>,
+    },
     /// The verdict on the box's health may have changed.
     Health,
     /// Every server answers and the cameras have been looked at.

@@ -7,7 +7,7 @@ use crate::auth::Deed;
 use crate::base::{Error, ErrorKind, Result};
 
 /// Methods that change something, each with the parameter that names what.
-const CHANGING: [(&str, Option<&str>); 29] = [
+const CHANGING: [(&str, Option<&str>); 31] = [
     ("authenticate", None),
     ("claim", None),
     ("set_camera_control", Some("device")),
@@ -39,6 +39,8 @@ const CHANGING: [(&str, Option<&str>); 29] = [
     ("install_update", Some("file")),
     ("reboot", None),
     ("set_time", Some("time")),
+    ("set_network", Some("port")),
+    ("confirm_network", None),
 ];
 
 /// What is to be noted of a method's calls.

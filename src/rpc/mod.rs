@@ -36,6 +36,7 @@ use crate::footage::Footage;
 use crate::health::Health;
 use crate::hotplug::Hotplug;
 use crate::mediamtx::MediaMtx;
+use crate::network::Network;
 use crate::notice::Notices;
 use crate::pipeline::Cameras;
 use crate::recording::Recordings;
@@ -86,6 +87,8 @@ pub struct Services {
     pub tls: Option<Tls>,
     /// New versions of the box's system.
     pub update: Update,
+    /// The box's network ports.
+    pub network: Network,
     /// Keeps and sets the clock.
     pub timing: Timing,
     /// The time of day.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use url::form_urlencoded::byte_serialize;
 
 use super::session::Call;
-use crate::base::{CameraId, RecordingName};
+use crate::base::{CameraId, Mono, RecordingName};
 use crate::{live, preview};
 
 /// How a client reached us.
@@ -19,6 +19,10 @@ pub struct Reached {
     pub near: bool,
     /// Where it is.
     pub peer: IpAddr,
+    /// The box's own address on this way.
+    pub local: IpAddr,
+    /// When the connection was made.
+    pub since: Mono,
     /// By TLS.
     pub secure: bool,
     /// This box takes log-ins without TLS from everywhere.

@@ -104,7 +104,10 @@ fn a_factory_reset_is_a_wish_on_the_data_partition() {
 
 /// A box with networkd, whose timer does not end.
 fn with_networkd(root: &Path) -> Carrier {
-    programs(root, &[("busctl", "[ \"$8\" != none0 ] || { echo Link none0 not known >&2; exit 1; }"), ("systemctl", "")]);
+    programs(
+        root,
+        &[("busctl", "[ \"$8\" != none0 ] || { echo Link none0 not known >&2; exit 1; }"), ("systemctl", "")],
+    );
     for folder in ["run", "etc"] {
         fs::create_dir(root.join(folder)).unwrap();
     }
@@ -114,7 +117,9 @@ fn with_networkd(root: &Path) -> Carrier {
 fn network_files(root: &Path) -> Vec<String> {
     let names = |folder: &str| {
         let entries = fs::read_dir(root.join(folder)).unwrap();
-        entries.map(move |e| format!("{folder}/{}", e.unwrap().file_name().to_string_lossy())).collect::<Vec<_>>()
+        entries
+            .map(move |e| format!("{folder}/{}", e.unwrap().file_name().to_string_lossy()))
+            .collect::<Vec<_>>()
     };
     [names("run"), names("etc")].concat()
 }
@@ -143,7 +148,10 @@ fn a_network_setting_is_tried_with_its_end_in_sight_and_kept() {
     carrier.carry_out(Errand::NetworkApply).unwrap();
     assert_eq!(called(root)[2..], [RELOAD]);
     let text = fs::read_to_string(root.join(TRIAL)).unwrap();
-    assert!(text.starts_with("# Fieldcam: on trial ") && text.contains("\nAddress=192.168.5.10/24\n"), "{text}");
+    assert!(
+        text.starts_with("# Fieldcam: on trial ") && text.contains("\nAddress=192.168.5.10/24\n"),
+        "{text}"
+    );
     assert_eq!(carrier.carry_out(setting("eth1 dhcp")).unwrap_err(), "another setting is on trial");
     carrier.carry_out(Errand::NetworkConfirm).unwrap();
     assert_eq!(called(root)[3..], ["systemctl stop fieldcam-network-revert.timer"], "nothing is reloaded");

@@ -75,7 +75,8 @@ fn a_gateway_is_in_the_network_and_name_servers_are_few() {
 
 #[test]
 fn files_say_what_is_set_and_keep_the_box_to_be_found() {
-    let text = Setting::parse("eth1 192.168.5.10/24 gateway=192.168.5.1 dns=192.168.5.1,1.1.1.1").unwrap().file();
+    let text =
+        Setting::parse("eth1 192.168.5.10/24 gateway=192.168.5.1 dns=192.168.5.1,1.1.1.1").unwrap().file();
     assert_eq!(
         text,
         "[Match]\nName=eth1\n\n[Link]\nRequiredForOnline=no\n\n[Network]\nAddress=192.168.5.10/24\n\

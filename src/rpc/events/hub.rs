@@ -52,7 +52,13 @@ impl Event {
             | Event::Fact(Fact::RecordingStopped { camera, .. })
             | Event::Fact(Fact::RecordingError { camera, .. })
             | Event::Fact(Fact::SnapshotTaken { camera, .. }) => Some(*camera),
-            Event::Fact(Fact::StorageWarning { .. } | Fact::Health | Fact::Startup | Fact::Update { .. })
+            Event::Fact(
+                Fact::StorageWarning { .. }
+                | Fact::Health
+                | Fact::Startup
+                | Fact::Update { .. }
+                | Fact::Network { .. },
+            )
             | Event::Health(_) => None,
         }
     }

@@ -86,6 +86,7 @@ fn say(client: &Client, call: &Call, event: &Event, out: &mut Writer) {
             send(out, "snapshot.taken", &json!({ "device": camera, "filename": name, "timestamp": at }));
         }
         Event::Fact(Fact::Update { status }) => send(out, "update_status_update", &**status),
+        Event::Fact(Fact::Network { status }) => send(out, "network_update", &**status),
         Event::Fact(Fact::Startup) => {
             let at = iso8601(call.services.clock.wall_us());
             send(out, "system.startup", &json!({ "timestamp": at }));

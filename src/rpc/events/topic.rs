@@ -22,6 +22,8 @@ pub enum Topic {
     SystemShutdown,
     /// Ours.
     UpdateStatus,
+    /// Ours.
+    NetworkChange,
     /// The last three are names of notifications: what existing clients subscribe with.
     CameraStatusUpdate,
     RecordingStatusUpdate,
@@ -30,7 +32,7 @@ pub enum Topic {
 
 use Topic::*;
 
-const NAMES: [(&str, Topic); 19] = [
+const NAMES: [(&str, Topic); 21] = [
     ("camera.connected", CameraConnected),
     ("camera.disconnected", CameraDisconnected),
     ("camera.status_change", CameraStatusChange),
@@ -45,6 +47,8 @@ const NAMES: [(&str, Topic); 19] = [
     ("system.shutdown", SystemShutdown),
     ("update.status", UpdateStatus),
     ("update_status_update", UpdateStatus),
+    ("network.change", NetworkChange),
+    ("network_update", NetworkChange),
     ("camera_status_update", CameraStatusUpdate),
     ("recording_status_update", RecordingStatusUpdate),
     ("system_health_update", SystemHealthUpdate),
@@ -91,6 +95,7 @@ pub(super) fn topics_of(event: &Event) -> &'static [Topic] {
         Event::Fact(Fact::SnapshotTaken { .. }) => &[SnapshotTaken],
         Event::Fact(Fact::Startup) => &[SystemStartup],
         Event::Fact(Fact::Update { .. }) => &[UpdateStatus],
+        Event::Fact(Fact::Network { .. }) => &[NetworkChange],
         Event::Health(_) => &[SystemHealth, SystemHealthUpdate],
         // Not for clients as such: the first shows in the verdict, the second is looked for anyway.
         Event::Fact(Fact::StorageWarning { .. } | Fact::Health) => &[],

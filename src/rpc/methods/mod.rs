@@ -10,6 +10,7 @@ mod external;
 mod keys;
 mod login;
 mod metrics;
+mod network;
 mod recordings;
 mod reload;
 mod reset;
@@ -84,6 +85,9 @@ pub(super) fn all() -> Vec<Method> {
         later("install_update", Admin, update::install),
         later("reboot", Admin, update::reboot),
         later("set_time", Admin, time::set),
+        later("get_network", Viewer, network::get),
+        later("set_network", Admin, network::set),
+        later("confirm_network", Admin, network::confirm),
         later("reload_config", Admin, reload::reload),
         later("factory_reset", Admin, reset::reset),
         now("get_status", Admin, status::status),
@@ -122,14 +126,14 @@ mod tests {
                  cleanup_old_files set_discovery_interval",
             ),
             // These are ours, as is the last of the viewer's.
-            ("viewer", "list_devices update_status"),
+            ("viewer", "list_devices update_status get_network"),
             ("operator", "rename_device pin_device"),
             ("viewer", "get_camera_controls"),
             ("operator", "set_camera_control"),
             (
                 "admin",
                 "forget_device protect_recording reload_config create_api_key list_api_keys rotate_api_key revoke_api_key \
-                 get_audit_log rotate_secret factory_reset install_update reboot set_time",
+                 get_audit_log rotate_secret factory_reset install_update reboot set_time set_network confirm_network",
             ),
         ];
         let want: BTreeMap<&str, &str> = want

@@ -45,8 +45,17 @@ pub const OF_DEVICES: [&str; 10] = [
 /// Results of a box that nobody owns yet, and of one that has an image; tests/integration/claim.rs calls these methods.
 pub const OF_CLAIMS: [&str; 4] = ["claim_challenge.", "claim.", "get_server_info.claimed", "factory_reset."];
 
-/// Results that only a machine with RAUC gives; the tests of updates call these methods there.
-pub const OF_IMAGES: [&str; 4] = ["update_status.", "install_update.", "reboot.", "set_time."];
+/// Results that only a machine with RAUC, or with systemd-networkd and the box's helper gives; the tests of updates and
+/// tests/guest/network.rs call these methods there.
+pub const OF_IMAGES: [&str; 7] = [
+    "update_status.",
+    "install_update.",
+    "reboot.",
+    "set_time.",
+    "get_network.",
+    "set_network.",
+    "confirm_network.",
+];
 
 /// Cameras that come, go or change belong to a reload with another file.
 const OF_RELOADS: &str = "reload_config.";

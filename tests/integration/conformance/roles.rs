@@ -48,7 +48,7 @@ const ADMIN: [&str; 8] = [
 ];
 
 /// Fieldcam's own.
-const OURS: [(&str, &str); 22] = [
+const OURS: [(&str, &str); 25] = [
     ("factory_reset", "admin"),
     ("claim_challenge", "none"),
     ("claim", "none"),
@@ -64,6 +64,9 @@ const OURS: [(&str, &str); 22] = [
     ("install_update", "admin"),
     ("reboot", "admin"),
     ("set_time", "admin"),
+    ("get_network", "viewer"),
+    ("set_network", "admin"),
+    ("confirm_network", "admin"),
     ("protect_recording", "admin"),
     ("get_audit_log", "admin"),
     ("create_api_key", "admin"),
