@@ -1,7 +1,8 @@
 //! A guest: a Debian system that systemd-nspawn boots, with the files of the images laid into it.
 //!
 //! Its systemd is the first process of its own process and mount space; the kernel and the network are
-//! this machine's, so that the box runs at full speed and its ports are reached without more ado.
+//! this machine's, so that the box runs at full speed and its ports are reached without more ado; a test of the network
+//! has one of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -32,6 +33,17 @@ impl Machine {
     /// Boots a guest whose box has `config` as `/etc/fieldcam/fieldcam.toml`. Nothing of the box runs yet.
     #[track_caller]
     pub fn boot(config: &str) -> Machine {
+        Machine::boot_with(config, &[])
+    }
+
+    /// The same with a network of its own, in which there is nothing but the loopback.
+    #[track_caller]
+    pub fn boot_alone(config: &str) -> Machine {
+        Machine::boot_with(config, &["--private-network"])
+    }
+
+    #[track_caller]
+    fn boot_with(config: &str, options: &[&str]) -> Machine {
         let system = std::env::var_os("FIELDCAM_TEST_GUEST")
             .expect("FIELDCAM_TEST_GUEST names the folder that scripts/guest prints");
         let dir = tempfile::Builder::new().prefix("fieldcam-guest-").tempdir().unwrap();
@@ -44,6 +56,7 @@ impl Machine {
         nspawn
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .args(["--boot", "--register=no", "--keep-unit", "--quiet", "--console=read-only"])
+            .args(options)
             // What it writes to its own system is in memory and gone with it.
             .args(["--volatile=overlay", "--directory"])
             .arg(system)
@@ -73,6 +86,11 @@ impl Machine {
         let machine = Machine { nspawn, leader, console, dir };
         machine.wait("the guest has booted", "systemctl is-system-running --wait");
         machine
+    }
+
+    /// Its first process, as this system numbers it.
+    pub fn leader(&self) -> u32 {
+        self.leader
     }
 
     /// Waits until the guest has switched itself off.

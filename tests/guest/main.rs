@@ -9,4 +9,5 @@ mod common;
 
 mod first_boot;
 mod machine;
+mod network;
 mod unit;
