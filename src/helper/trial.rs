@@ -133,6 +133,21 @@ mod tests {
         assert_eq!(names, [FILE, kept.as_str(), "10-provisioned.network", "50-wired.network"]);
     }
 
+    #[test]
+    fn the_images_units_end_this_very_trial() {
+        let timer = include_str!("../../images/common/usr/lib/systemd/system/fieldcam-network-revert.timer");
+        assert!(timer.contains(&format!("\nOnActiveSec={}\n", TRIAL.as_secs())), "{timer}");
+        let service =
+            include_str!("../../images/common/usr/lib/systemd/system/fieldcam-network-revert.service");
+        let file = Trial::path(std::path::Path::new(TRIAL_FOLDER));
+        assert!(service.contains(&format!("\nExecStart=/usr/bin/rm -f {}\n", file.display())), "{service}");
+        let helper = include_str!("../../images/common/usr/lib/systemd/system/fieldcam-box.service");
+        let may_write = helper.lines().find_map(|line| line.strip_prefix("ReadWritePaths=")).unwrap();
+        for folder in [TRIAL_FOLDER, "/etc/systemd/network"] {
+            assert!(may_write.split(' ').any(|path| path.trim_start_matches('-') == folder), "{may_write}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_file_panics(text in "(# Fieldcam: on trial )?(until=[0-9]{0,21} )?(applied=[0-9-]{0,3} )?(.|\n){0,40}") {

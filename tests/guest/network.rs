@@ -27,11 +27,14 @@ webrtc_udp = "127.0.0.1:0"
 api_listen = "127.0.0.1:0"
 "#;
 
-/// A cable: one end is the box's port, the other the laptop's. What the image has says nothing of such a port.
+/// A cable: one end is the box's port; at the other is a network with DHCP, and a laptop later. What the image has says
+/// nothing of such a port.
 const CABLE: &str = r"
 mkdir -p /etc/systemd/network
 printf '[NetDev]\nName=lan0\nKind=veth\n[Peer]\nName=cable0\n' >/etc/systemd/network/10-cable.netdev
 printf '[Match]\nName=lan0\n[Network]\nAddress=192.0.2.10/24\n' >/etc/systemd/network/50-lan.network
+printf '[Match]\nName=cable0\n[Network]\nAddress=203.0.113.1/24\nDHCPServer=yes\n' \
+    >/etc/systemd/network/50-cable.network
 systemctl start systemd-networkd";
 
 /// As the box's unit has it.
@@ -157,6 +160,7 @@ fn a_network_setting_is_kept_when_it_is_confirmed_through_itself_and_else_taken_
     });
     machine.ok("systemctl start fieldcam");
     let token = machine.ok("FIELDCAM_STORAGE__DATA_DIR=/data/fieldcam fieldcam token --role admin");
+    what_dhcp_gives_confirms(&machine, &token);
     let laptop = Laptop::beside(&machine, token);
     wait_address(&machine, MINUTE, "192.0.2.10");
     let told = wait_for("the laptop reaches the box", || {
@@ -177,6 +181,26 @@ fn a_network_setting_is_kept_when_it_is_confirmed_through_itself_and_else_taken_
         assert!(score.is_some_and(|score| score <= 2.0), "{verdict}");
     }
     assert_eq!(machine.ok("systemctl --failed --no-legend --plain"), "");
+}
+
+/// Which address that is nobody knows before.
+fn what_dhcp_gives_confirms(machine: &Machine, token: &str) {
+    wait_address(machine, MINUTE, "192.0.2.10");
+    let mut client = machine.login("admin");
+    let begun = client.ok("set_network", json!({ "port": "lan0", "method": "dhcp" }));
+    let name = format!("{}.local", begun["host_name"].as_str().unwrap());
+    assert_eq!(begun["trial"]["confirm_at"], json!([name]), "{begun}");
+    let leased = wait_within(MINUTE / 2, "the port has an address by DHCP", || {
+        addresses(machine).into_iter().find(|ip| ip.starts_with("203.0.113."))
+    });
+    let mut client = Client::try_connect(&format!("ws://{leased}:8002/ws"), &[]).unwrap();
+    client.authenticate(token);
+    assert_eq!(client.ok("confirm_network", Value::Null)["port"], "lan0");
+    let row = port(&mut client);
+    assert_eq!((&row["method"], &row["on_trial"]), (&json!("dhcp"), &json!(false)), "{row}");
+    // As it was before.
+    machine.ok("rm /etc/systemd/network/05-set-lan0.network /run/systemd/network/01-fieldcam-trial.network");
+    machine.ok("networkctl reload");
 }
 
 fn nothing_is_tried_that_cannot_be(machine: &Machine) {

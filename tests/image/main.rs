@@ -13,4 +13,5 @@ mod disk;
 mod journey;
 mod laptop;
 mod machine;
+mod network;
 mod raspberry;
