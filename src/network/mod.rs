@@ -32,8 +32,8 @@ use crate::supervise::Group;
 const ANSWER_FIRST: Duration = Duration::from_secs(1);
 /// How often a trial is looked at, for those who want to hear of its end.
 const LOOK: Duration = Duration::from_secs(1);
-/// The helper may have to be started.
-const HELP: Duration = Duration::from_secs(15);
+/// The helper may have to be started, and asks networkd and systemd, each of which may take ten seconds.
+const HELP: Duration = Duration::from_secs(30);
 
 /// The room's handle; clones share everything.
 #[derive(Clone)]
