@@ -73,11 +73,15 @@ impl Laptop {
     }
 
     /// `fieldcam ctl --host HOST ARGS…`
-    fn ctl(&self, host: &str, args: &str) -> Output {
+    fn command(&self, host: &str, args: &str) -> Command {
         let mut command = in_net(self.keeper.id(), PROGRAM, &["ctl", "--host", host]);
         command.args(args.split(' ')).env("XDG_CONFIG_HOME", self.home.path());
         command.env("FIELDCAM_TOKEN", &self.token).env("FIELDCAM_STORAGE__DATA_DIR", "/nonexistent");
-        command.output().unwrap()
+        command
+    }
+
+    fn ctl(&self, host: &str, args: &str) -> Output {
+        self.command(host, args).output().unwrap()
     }
 
     /// The same, which has to succeed; what it said.
@@ -170,7 +174,7 @@ fn a_network_setting_is_kept_when_it_is_confirmed_through_itself_and_else_taken_
     assert!(told.contains("lan0") && told.contains("static") && told.contains("192.0.2.10/24"), "{told}");
 
     nothing_is_tried_that_cannot_be(&machine);
-    what_nobody_confirms_is_taken_back(&machine);
+    what_nobody_confirms_is_taken_back(&machine, &laptop);
     what_is_reached_is_kept(&machine, &laptop);
 
     for unit in ["fieldcam-box", "fieldcam-network-revert"] {
@@ -236,16 +240,16 @@ fn nothing_is_tried_that_cannot_be(machine: &Machine) {
     assert!(!has_trial_file(machine));
 }
 
-/// Neither the daemon nor the helper lives when the minute is over.
-fn what_nobody_confirms_is_taken_back(machine: &Machine) {
+/// A laptop that does not reach the box any more. Neither the daemon nor the helper lives when the minute is over.
+fn what_nobody_confirms_is_taken_back(machine: &Machine, laptop: &Laptop) {
     let mut client = machine.login("admin");
     client.ok("subscribe_events", json!({ "topics": ["network_update"] }));
     let asked = Instant::now();
-    let wish =
-        json!({ "port": "lan0", "method": "static", "address": "203.0.113.10/24", "gateway": "203.0.113.1" });
-    let begun = client.ok("set_network", wish.clone());
-    assert_eq!(begun["trial"]["confirm_at"], json!(["203.0.113.10"]), "{begun}");
-    let refused = client.call("set_network", wish).unwrap_err();
+    let mut ctl = laptop.command("192.0.2.10", "network set lan0 203.0.113.10/24 --gateway 203.0.113.1");
+    let ctl = ctl.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = client.notification(|note| note["params"]["trial"].is_object());
+    assert_eq!(begun["params"]["trial"]["confirm_at"], json!(["203.0.113.10"]), "{begun}");
+    let refused = client.call("set_network", json!({ "port": "lan0", "method": "dhcp" })).unwrap_err();
     assert_eq!(refused.data["state"], "ON_TRIAL", "{refused}");
     wait_address(machine, MINUTE / 2, "203.0.113.10");
     let heard = client.notification(|note| note["params"]["trial"]["applied"] == true);
@@ -264,6 +268,14 @@ fn what_nobody_confirms_is_taken_back(machine: &Machine) {
     machine.ok("systemctl reset-failed");
     wait_address(machine, MINUTE * 2, "192.0.2.10");
     let took = asked.elapsed();
+    let ctl = ctl.wait_with_output().unwrap();
+    eprintln!("ctl: {}", said(&ctl));
+    assert_eq!(ctl.status.code(), Some(1), "{}", said(&ctl));
+    assert!(
+        said(&ctl).contains("is set as before: the box was not reached at 203.0.113.10:8002"),
+        "{}",
+        said(&ctl)
+    );
     eprintln!("taken back after {:.1} s", took.as_secs_f64());
     assert!(took >= MINUTE - Duration::from_secs(1), "taken back after {took:?}");
     assert!(!has_trial_file(machine));
