@@ -118,6 +118,20 @@ impl Disk {
         file.write_all(bytes).unwrap();
     }
 
+    /// What one partition holds into another one, as an update to the same version would.
+    pub fn copy(&self, from: &str, to: &str) {
+        let ((from, length), (to, room)) = (self.partition(from), self.partition(to));
+        assert!(length <= room, "it has room");
+        done(
+            Command::new("dd")
+                .arg(format!("if={}", self.path().display()))
+                .arg(format!("of={}", self.path().display()))
+                .args(["bs=1M", "conv=notrunc,sparse", "status=none"])
+                .args(["iflag=skip_bytes,count_bytes", "oflag=seek_bytes"])
+                .args([format!("skip={from}"), format!("seek={to}"), format!("count={length}")]),
+        );
+    }
+
     /// Turns one bit of a partition.
     pub fn flip(&self, partition: &str, at: u64) {
         let byte = self.read(partition, at, 1)[0];

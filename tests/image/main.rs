@@ -9,6 +9,7 @@
 mod common;
 
 mod agent;
+mod boot_state;
 mod disk;
 mod journey;
 mod laptop;
