@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flate2::Crc;
 use tempfile::TempDir;
 
 /// As big as a small card; the image is smaller, so that data has to grow.
@@ -80,6 +81,11 @@ impl Disk {
         self.dir.path().join("disk.img")
     }
 
+    /// How long it is, in bytes.
+    pub fn size(&self) -> u64 {
+        self.open().metadata().unwrap().len()
+    }
+
     /// No disk.
     pub fn nowhere() -> Disk {
         Disk { dir: tempfile::tempdir().unwrap() }
@@ -132,6 +138,46 @@ impl Disk {
         );
     }
 
+    /// A file of a FAT partition.
+    pub fn file(&self, partition: &str, name: &str) -> Vec<u8> {
+        let to = self.dir.path().join("file");
+        self.mtool("mcopy", partition, &["-n", "-o", &format!("::/{name}"), to.to_str().unwrap()]);
+        std::fs::read(to).unwrap()
+    }
+
+    /// Puts a file onto a FAT partition, as a laptop with the card does.
+    pub fn put(&self, partition: &str, name: &str, bytes: &[u8]) {
+        let from = self.dir.path().join("file");
+        std::fs::write(&from, bytes).unwrap();
+        self.mtool("mcopy", partition, &["-o", from.to_str().unwrap(), &format!("::/{name}")]);
+    }
+
+    /// The names of what is on a FAT partition.
+    pub fn files(&self, partition: &str) -> Vec<String> {
+        let list = self.mtool("mdir", partition, &["-b", "::/"]);
+        list.lines().map(|line| line.trim_start_matches("::/").to_owned()).collect()
+    }
+
+    #[track_caller]
+    fn mtool(&self, program: &str, partition: &str, args: &[&str]) -> String {
+        let image = format!("{}@@{}", self.path().display(), self.partition(partition).0);
+        done(Command::new(program).args(["-i", &image]).args(args))
+    }
+
+    /// Gives the kernel of a slot more arguments: what is in its `slot.env`, with the checksum of that.
+    pub fn add_arguments(&self, slot: &str, more: &str) {
+        let bytes = self.file(slot, "slot.env");
+        let end = bytes[4..].windows(2).position(|two| two == [0, 0]).expect("it ends");
+        let text = String::from_utf8(bytes[4..4 + end].to_vec()).unwrap();
+        let (head, rest) = text.split_once('\0').unwrap();
+        assert!(head.starts_with("slot_args="), "{head}");
+        let mut text = format!("{head} {more}\0{rest}\0\0").into_bytes();
+        text.resize(bytes.len() - 4, 0);
+        let mut crc = Crc::new();
+        crc.update(&text);
+        self.put(slot, "slot.env", &[&crc.sum().to_le_bytes()[..], &text].concat());
+    }
+
     /// Turns one bit of a partition.
     pub fn flip(&self, partition: &str, at: u64) {
         let byte = self.read(partition, at, 1)[0];
@@ -160,8 +206,10 @@ impl Disk {
     }
 }
 
+/// What a command says, which has to succeed.
 #[track_caller]
-pub fn done(command: &mut Command) {
+pub fn done(command: &mut Command) -> String {
     let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
 }

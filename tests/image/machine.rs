@@ -91,6 +91,17 @@ impl Machine {
         disk
     }
 
+    /// The power goes, and the disk is taken out later (`cut`).
+    pub fn kill(&self) {
+        let id = nix::unistd::Pid::from_raw(self.qemu.id().cast_signed());
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    /// What the agents of earlier starts said is of no interest: the next one to say something is the next start's.
+    pub fn forget_agent(&mut self) {
+        self.agent = None;
+    }
+
     fn end(&mut self) {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();

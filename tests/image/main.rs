@@ -10,9 +10,11 @@ mod common;
 
 mod agent;
 mod boot_state;
+mod bundles;
 mod disk;
 mod journey;
 mod laptop;
 mod machine;
 mod network;
 mod raspberry;
+mod refusals;
