@@ -11,6 +11,7 @@ mod common;
 mod agent;
 mod boot_state;
 mod bundles;
+mod damage;
 mod disk;
 mod journey;
 mod laptop;
