@@ -13,6 +13,7 @@ mod boot_state;
 mod bundles;
 mod damage;
 mod disk;
+mod first_boot;
 mod journey;
 mod laptop;
 mod machine;

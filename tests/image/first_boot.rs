@@ -1,0 +1,100 @@
+//! Whose box it is: from nobody's to the owner's, by code and by file, and back.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::common::wait_within;
+use crate::disk::{Disk, done};
+use crate::laptop::{Laptop, code};
+use crate::machine::{Machine, PATIENCE};
+
+/// The code that the box shows, another one than `before`.
+#[track_caller]
+fn another_code(machine: &Machine, before: &str) -> String {
+    wait_within(PATIENCE, "the box shows a new claim code", || {
+        code(&machine.console()).filter(|code| code != before)
+    })
+}
+
+/// Everything but the claim is closed.
+#[track_caller]
+fn is_closed(laptop: &Laptop, machine: &Machine) {
+    wait_within(PATIENCE, "the box answers", || laptop.answers(machine).then_some(()));
+    let mut stranger = Laptop::stranger(machine);
+    let info = stranger.ok("get_server_info", Value::Null);
+    assert_eq!(info["claimed"], false, "{info}");
+    for (method, params) in [
+        ("get_camera_list", json!({})),
+        ("take_snapshot", json!({ "device": "camera0" })),
+        ("get_stream_url", json!({ "device": "camera0" })),
+        ("factory_reset", json!({ "confirm": "x" })),
+        ("reboot", json!({})),
+    ] {
+        let error = stranger.refused(method, params);
+        assert_eq!((error.code, &error.data["reason"]), (-32001, &json!("unclaimed")), "{method}: {error}");
+    }
+    for path in ["", "hls/camera0/index.m3u8", "live/camera0", "cameras/camera0/frame.jpg"] {
+        let url = format!("https://127.0.0.1:{}/{path}", machine.outside(8002));
+        let answer = done(Command::new("curl").args(["-sk", "-m", "60", "-w", "%{http_code}", &url]));
+        assert!(answer.ends_with("403") && answer.contains("claim"), "{path}: {answer}");
+    }
+}
+
+/// Whether bytes stand anywhere in a partition; as long as the partition is on the disk now.
+fn holds(disk: &Disk, partition: &str, wanted: &[u8]) -> bool {
+    let (begin, length) = disk.partition(partition);
+    let length = if partition == "data" { disk.size() - begin } else { length };
+    let (step, overlap) = (16 << 20, wanted.len() as u64);
+    (0..length.div_ceil(step)).any(|n| {
+        let at = n * step;
+        let piece = disk.read(partition, at, (length - at).min(step + overlap) as usize);
+        piece.windows(wanted.len()).any(|found| found == wanted)
+    })
+}
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image"]
+fn a_provisioning_file_is_taken_once_and_a_file_resets_the_box() {
+    const PASSPHRASE: &str = "sesame-for-the-yard";
+    let key = format!("fk_0123456789_{}", "0123456789abcdef".repeat(4));
+    let disk = Disk::with_agent();
+    let text = format!(
+        "host_name = \"gate-north\"\n[[wifi]]\nssid = \"Yard\"\npsk = \"{PASSPHRASE}\"\ncountry = \"DE\"\n\
+         [[api_key]]\nname = \"me\"\nrole = \"admin\"\nkey = \"{key}\"\n[config.recording]\nsegment_duration = \"7m\"\n"
+    );
+    disk.put("boot", "fieldcam.toml", text.as_bytes());
+    let laptop = Laptop::new();
+    let mut machine = Machine::boot(disk);
+    wait_within(PATIENCE, "the box answers", || laptop.answers(&machine).then_some(()));
+    // It has an owner, and so no label, and is what the file says.
+    assert_eq!(code(&machine.console()), None);
+    let file = machine.disk.beside("key");
+    std::fs::write(&file, &key).unwrap();
+    let keys =
+        laptop.done(&machine, &["--token-file", file.to_str().unwrap(), "call", "list_api_keys", "{}"]);
+    assert!(keys.contains("0123456789"), "{keys}");
+    assert_eq!(machine.ask("hostname; cat /etc/hostname"), "gate-north\ngate-north");
+    let config = machine.ask("fieldcam config | grep segment_duration");
+    assert!(config.contains("7m"), "{config}");
+    let wifi = machine.ask("cat /var/lib/iwd/Yard.psk");
+    assert!(wifi.contains(PASSPHRASE), "{wifi}");
+    let files = machine.disk.files("boot");
+    for gone in ["fieldcam.toml", "FIELDCAM.txt", "fieldcam-provisioning-errors.txt"] {
+        assert!(!files.iter().any(|file| file.eq_ignore_ascii_case(gone)), "{files:?}");
+    }
+    for secret in [PASSPHRASE, &key] {
+        assert!(!holds(&machine.disk, "boot", secret.as_bytes()), "it was not overwritten");
+    }
+
+    // What somebody with the card in a Linux machine does.
+    machine.ask("mkdir -p /data/system && echo all >/data/system/factory-reset && sync");
+    let machine = Machine::start(machine.cut());
+    let shown = another_code(&machine, "");
+    let new = Laptop::new();
+    is_closed(&new, &machine);
+    assert!(!machine.console().contains("gate-north"), "it has a name of its own again");
+    new.done(&machine, &["claim", "--code", &shown]);
+    let keys = new.done(&machine, &["call", "list_api_keys", "{}"]);
+    assert!(keys.contains("owner") && !keys.contains("0123456789"), "{keys}");
+}
