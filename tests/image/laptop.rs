@@ -22,13 +22,18 @@ impl Laptop {
     /// `fieldcam ctl --host BOX ARGS…`
     pub fn ctl(&self, machine: &Machine, args: &[&str]) -> Output {
         let host = format!("https://127.0.0.1:{}", machine.outside(8002));
+        self.command(&[&["--host", &host], args].concat()).output().unwrap()
+    }
+
+    /// `fieldcam ctl ARGS…`
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("FIELDCAM_")) {
             command.env_remove(key);
         }
         command.env("FIELDCAM_STORAGE__DATA_DIR", self.0.path().join("none"));
-        command.env("XDG_CONFIG_HOME", self.0.path()).args(["ctl", "--host", &host]).args(args);
-        command.output().unwrap()
+        command.env("XDG_CONFIG_HOME", self.0.path()).arg("ctl").args(args);
+        command
     }
 
     /// The same, which has to succeed; what it said.

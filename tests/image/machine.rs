@@ -5,16 +5,19 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::agent::{Agent, Said};
 use crate::common::spawn::{Lines, collect, spawn};
 use crate::disk::{Disk, built};
+use crate::qmp;
 
 /// As long as anything may take on the emulated processor. A boot takes half a minute beside other work.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What `images/boards/qemu-arm64.conf` is for.
 const QEMU: &str = "-M virt,gic-version=3 -cpu cortex-a72 -accel tcg,thread=multi -smp 2 -m 1024 -display none \
-    -nodefaults -device i6300esb -action watchdog=reset -device virtio-rng-pci";
+    -nodefaults -device i6300esb -action watchdog=reset -device virtio-rng-pci -device virtio-keyboard-pci";
 
 /// A machine that runs. Dropping it is a power cut.
 pub struct Machine {
@@ -29,8 +32,18 @@ impl Machine {
     /// Powers it on.
     #[track_caller]
     pub fn start(disk: Disk) -> Machine {
+        Machine::with(disk, &[])
+    }
+
+    /// Powers it on, with these words more for QEMU.
+    #[track_caller]
+    pub fn with(disk: Disk, more: &[&str]) -> Machine {
         let ports = [8002, 8003, 8322, 8554].map(|inside| (inside, free_port()));
-        let mut qemu = spawn(command(&disk, &ports));
+        let mut qemu = spawn({
+            let mut qemu = command(&disk, &ports);
+            qemu.args(more);
+            qemu
+        });
         let complaints = collect(qemu.stderr.take().expect("piped"));
         Machine { disk, qemu, complaints, agent: None, ports }
     }
@@ -80,6 +93,12 @@ impl Machine {
     #[track_caller]
     pub fn outside(&self, inside: u16) -> u16 {
         self.ports.iter().find(|(port, _)| *port == inside).expect("a forwarded port").1
+    }
+
+    /// Has QEMU do something with the machine: its keys, its cables.
+    #[track_caller]
+    pub fn qmp(&self, command: &str, arguments: &Value) {
+        qmp::execute(&self.disk.beside("qmp.sock"), command, arguments);
     }
 
     /// The power goes.
@@ -144,7 +163,9 @@ fn command(disk: &Disk, ports: &[(u16, u16)]) -> Command {
         .arg(format!("socket,id=agent,server=on,wait=off,path={}", disk.beside("agent.sock").display()))
         .arg("-chardev")
         .arg(format!("file,id=console,append=on,path={}", disk.beside("console.log").display()))
-        .args(["-serial", "chardev:console"]);
+        .args(["-serial", "chardev:console"])
+        .arg("-qmp")
+        .arg(format!("unix:{},server=on,wait=off", disk.beside("qmp.sock").display()));
     qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     qemu
 }

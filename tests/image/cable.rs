@@ -1,0 +1,77 @@
+//! A bare cable from the box to a laptop, with nothing else on it: no DHCP, no name server.
+
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::common::wait_within;
+use crate::disk::{Disk, done};
+use crate::laptop::Laptop;
+use crate::machine::{Machine, PATIENCE};
+
+/// The box's second port.
+const MAC: &str = "52:54:00:fc:00:02";
+
+/// The laptop's end of the cable, with the address that a laptop takes when nobody gives it one.
+struct Port(String);
+
+impl Port {
+    fn new() -> Port {
+        let port = Port(format!("fccable{}", std::process::id() % 100_000));
+        let ip = |args: &[&str]| done(Command::new("ip").args(args));
+        ip(&["tuntap", "add", "dev", &port.0, "mode", "tap"]);
+        ip(&["addr", "add", "169.254.77.1/16", "dev", &port.0]);
+        ip(&["link", "set", &port.0, "up"]);
+        port
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["link", "del", &self.0]).status();
+    }
+}
+
+/// What `ctl find` says of a box, and its address on the cable.
+fn found(laptop: &Laptop, host: &str) -> Option<(Value, String)> {
+    let said = laptop.command(&["find", "--for", "1s", "--json"]).output().unwrap();
+    let list: Value = serde_json::from_slice(&said.stdout).ok()?;
+    let found = list["boxes"].as_array()?.iter().find(|found| found["host"] == host)?;
+    let mut addresses = found["addresses"].as_array()?.iter().filter_map(Value::as_str);
+    let address = addresses.find(|address| address.starts_with("169.254."))?.to_owned();
+    Some((found.clone(), address))
+}
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image"]
+fn a_box_at_a_bare_cable_is_found_and_driven_by_its_name() {
+    let (laptop, port) = (Laptop::new(), Port::new());
+    let cable = format!("tap,id=cable,ifname={},script=no,downscript=no", port.0);
+    let device = format!("virtio-net-pci,netdev=cable,mac={MAC},romfile=");
+    let mut machine = Machine::with(Disk::with_agent(), &["-netdev", &cable, "-device", &device]);
+    machine.next_boot();
+    let host = format!("{}.local", machine.ask("cat /etc/hostname"));
+    let inside = machine.ask(&format!("cd /sys/class/net && grep -l {MAC} */address"));
+    let inside = inside.split_once('/').unwrap().0.to_owned();
+    let carrier = |machine: &mut Machine, wanted: &str| {
+        wait_within(PATIENCE, "the box sees its cable", || {
+            (machine.ask(&format!("cat /sys/class/net/{inside}/carrier")) == wanted).then_some(())
+        });
+    };
+    // It answers at the cable it was started with, and once more when that is plugged in anew.
+    wait_within(PATIENCE, "the box is found", || found(&laptop, &host).map(drop));
+    machine.qmp("set_link", &json!({ "name": "cable", "up": false }));
+    carrier(&mut machine, "0");
+    machine.qmp("set_link", &json!({ "name": "cable", "up": true }));
+    let plugged = Instant::now();
+    let (of_box, address) = wait_within(PATIENCE, "the box is found again", || found(&laptop, &host));
+    eprintln!(
+        "found {:.1} s after the cable was plugged in, a search of a second included (goal: 15 s)",
+        plugged.elapsed().as_secs_f64()
+    );
+    assert_eq!((&of_box["port"], &of_box["claimed"]), (&json!(8002), &json!(false)), "{of_box}");
+    let at = format!("https://{address}:8002");
+    let info = laptop.command(&["--host", &at, "call", "get_server_info"]).output().unwrap();
+    assert!(info.status.success(), "{}", crate::laptop::said(&info));
+}
