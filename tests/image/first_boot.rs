@@ -4,9 +4,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::wait_within;
+use crate::common::{ffmpeg, wait_within};
 use crate::disk::{Disk, done};
-use crate::laptop::{Laptop, code};
+use crate::laptop::{Laptop, code, refusal, said};
 use crate::machine::{Machine, PATIENCE};
 
 /// The code that the box shows, another one than `before`.
@@ -41,6 +41,15 @@ fn is_closed(laptop: &Laptop, machine: &Machine) {
     }
 }
 
+/// Whether a stream can be read from outside.
+fn plays(machine: &Machine, url: &str) -> bool {
+    let mut url = url::Url::parse(url).unwrap();
+    url.set_port(Some(machine.outside(url.port().unwrap()))).unwrap();
+    let args = ["-v", "error", "-rtsp_transport", "tcp", "-timeout", "60000000", "-i", url.as_str()];
+    let args = [&args[..], &["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-"]].concat();
+    !ffmpeg::run("ffmpeg", &args).stdout.is_empty()
+}
+
 /// Whether bytes stand anywhere in a partition; as long as the partition is on the disk now.
 fn holds(disk: &Disk, partition: &str, wanted: &[u8]) -> bool {
     let (begin, length) = disk.partition(partition);
@@ -51,6 +60,74 @@ fn holds(disk: &Disk, partition: &str, wanted: &[u8]) -> bool {
         let piece = disk.read(partition, at, (length - at).min(step + overlap) as usize);
         piece.windows(wanted.len()).any(|found| found == wanted)
     })
+}
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image"]
+fn a_box_is_closed_until_its_code_is_proved_and_belongs_to_nobody_after_a_factory_reset() {
+    let laptop = Laptop::new();
+    let mut machine = Machine::boot(Disk::with_agent());
+    let shown = another_code(&machine, "");
+    is_closed(&laptop, &machine);
+    let label = String::from_utf8(machine.disk.file("boot", "FIELDCAM.txt")).unwrap();
+    let host = machine.ask("cat /etc/hostname");
+    for part in [&shown, &host] {
+        assert!(label.contains(part.as_str()), "{part:?} is missing in {label:?}");
+    }
+
+    // A stranger's guesses, and the owner who comes after them.
+    for n in 1..=5 {
+        let wrong = laptop.ctl(&machine, &["claim", "--code", "0123-4567-89AB"]);
+        assert_eq!(wrong.status.code(), Some(1), "{n}: {}", said(&wrong));
+        assert!(said(&wrong).contains("is not this box's claim code"), "{n}: {}", said(&wrong));
+    }
+    let hasty = wait_within(PATIENCE, "a try is one too many", || {
+        let out = laptop.ctl(&machine, &["--json", "claim", "--code", "0123-4567-89AB"]);
+        refusal(&out).filter(|error| error["code"] == -32040)
+    });
+    assert!(hasty["data"]["retry_after_ms"].as_u64() > Some(0), "{hasty}");
+    wait_within(PATIENCE, "the pause ends, and the box is claimed", || {
+        laptop.ctl(&machine, &["claim", "--code", &shown]).status.success().then_some(())
+    });
+    assert_eq!(laptop.call(&machine, "get_server_info", &json!({}))["claimed"], true);
+
+    // What the box says of itself is told to whoever helps; the code is not.
+    let journal = machine.ask("journalctl --no-pager -o export | tr -d '\\000'");
+    let packed = machine.ask("fieldcam diag -o /run/diag.tar.gz >&2 && base64 -w 0 /run/diag.tar.gz");
+    let file = machine.disk.beside("diag");
+    std::fs::write(&file, packed).unwrap();
+    let diag = done(Command::new("sh").args(["-c", "base64 -d \"$0\" | tar -xzO"]).arg(&file));
+    assert!(journal.len() > 10_000 && diag.len() > 10_000, "{} and {} bytes", journal.len(), diag.len());
+    for text in [&journal, &diag] {
+        for code in [&shown, &shown.replace('-', "")] {
+            assert!(!text.contains(code.as_str()), "the claim code can be read");
+        }
+    }
+
+    // It is worth something now.
+    laptop.cameras(&machine, 2);
+    let recording = laptop.record(&machine, "camera0", 4);
+    let stream = laptop.call(&machine, "get_stream_url", &json!({ "device": "camera0" }));
+    let stream = stream["stream_url"].as_str().unwrap().to_owned();
+    assert!(plays(&machine, &stream));
+    let secret = machine.ask("sed -n 4p /data/fieldcam/secrets/tls.pem");
+    assert!(secret.len() > 30, "{secret:?}");
+    // As it lies on the disk, in one piece.
+    machine.ask("sync");
+    assert!(holds(&machine.disk, "data", secret.as_bytes()));
+
+    let other = laptop.ctl(&machine, &["factory-reset", "--confirm", "another-box", "--keep-recordings"]);
+    assert!(said(&other).contains("another box is meant"), "{}", said(&other));
+    laptop.done(&machine, &["factory-reset", "--confirm", &host, "--keep-recordings"]);
+    let again = another_code(&machine, &shown);
+    is_closed(&laptop, &machine);
+    assert!(!plays(&machine, &stream), "the password of before opens it");
+    let label = String::from_utf8(machine.disk.file("boot", "FIELDCAM.txt")).unwrap();
+    assert!(label.contains(&again) && !label.contains(&shown), "{label}");
+    let new = Laptop::new();
+    new.done(&machine, &["claim", "--code", &again]);
+    assert!(new.watches(&machine, &recording) >= 3.0, "recordings were to stay");
+    assert!(!holds(&machine.disk, "data", secret.as_bytes()), "the key of before can be read on the disk");
 }
 
 #[test]

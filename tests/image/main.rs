@@ -9,6 +9,7 @@
 mod common;
 
 mod agent;
+mod bad_versions;
 mod boot_state;
 mod bundles;
 mod button;
@@ -20,6 +21,7 @@ mod journey;
 mod laptop;
 mod machine;
 mod network;
+mod power_cuts;
 mod qmp;
 mod raspberry;
 mod refusals;

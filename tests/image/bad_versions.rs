@@ -1,0 +1,105 @@
+//! Versions that are no good: the box goes back to the one before, and says why.
+//!
+//! The next version itself is good; a unit that the test leaves in `/etc` spoils it, and no other version.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::common::wait_within;
+use crate::disk::{Disk, built, fact};
+use crate::laptop::Laptop;
+use crate::machine::{Machine, PATIENCE};
+
+/// Three starts that come to nothing, each with the pause of a panic, the watchdog's or the deadline's, and a good one.
+const THREE_TRIES: Duration = Duration::from_secs(900);
+
+/// Has the next version run a command as root at this point of its start.
+fn spoil(machine: &mut Machine, next: &str, order: &str, command: &str) {
+    let unit = format!(
+        "[Unit]\nDefaultDependencies=no\n{order}\n[Service]\nType=oneshot\n\
+         ExecCondition=/bin/grep -Eq '^IMAGE_VERSION=\"?{next}\"?$' /etc/os-release\nExecStart=/bin/sh -c '{command}'\n"
+    );
+    machine.ask(&format!(
+        "cd /etc/systemd/system && cat >spoil.service <<'UNIT'\n{unit}UNIT\n\
+         mkdir -p sysinit.target.wants && ln -s ../spoil.service sysinit.target.wants/ && sync"
+    ));
+}
+
+/// Installs the next version on a box of two cameras, which comes back to this one. Answers with its word on it.
+#[track_caller]
+fn goes_back(order: &str, command: &str) -> (Machine, Value) {
+    let next = built("FIELDCAM_TEST_IMAGE_NEXT");
+    let version = fact(&next, "version");
+    let laptop = Laptop::new();
+    let mut machine = Machine::boot(Disk::with_agent());
+    laptop.claim(&machine);
+    laptop.cameras(&machine, 2);
+    spoil(&mut machine, &version, order, command);
+    machine
+        .ask("printf '[update]\\ncommit_deadline = \"20s\"\\n' >/etc/fieldcam/conf.d/deadline.toml && sync");
+    let before = machine.console().len();
+    laptop.done(&machine, &["update", next.join("qemu-arm64.raucb").to_str().unwrap(), "--reboot"]);
+    let tries = wait_within(THREE_TRIES, "the box goes back", || {
+        let console = machine.console();
+        let since = console.get(before..)?;
+        since.contains("AB: booting A").then(|| since.matches("AB: booting B").count())
+    });
+    assert_eq!(tries, 3, "{}", machine.last_words());
+    machine.forget_agent();
+    machine.next_boot();
+    assert_eq!(machine.ask("cat /run/fieldcam-boot/slot"), "A");
+    let status = wait_within(PATIENCE, "the box says that it went back", || {
+        let out = laptop.ctl(&machine, &["call", "update_status", "{}"]);
+        let status: Value = serde_json::from_slice(&out.stdout).ok()?;
+        (status["commit"]["committed"] == true).then_some(status)
+    });
+    assert_eq!((&status["state"], &status["booted"]), (&json!("fell_back"), &json!("A")), "{status}");
+    assert_eq!(status["fell_back"]["version"], version.as_str(), "{status}");
+    let state = machine.ask("fw_printenv");
+    let says = |line: &str| state.lines().any(|said| said == line);
+    assert!(says("BOOT_ORDER=A") && says("BOOT_GOOD=A") && says("BOOT_A_LEFT=3"), "{state}");
+    laptop.cameras(&machine, 2);
+    (machine, status)
+}
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image"]
+fn a_version_that_loses_a_camera_goes_back_and_says_which() {
+    let (_, status) = goes_back(
+        "Before=systemd-modules-load.service systemd-udevd.service",
+        "mkdir -p /run/modprobe.d && echo options vivid n_devs=1 >/run/modprobe.d/spoil.conf",
+    );
+    let reason = status["fell_back"]["reason"].as_str().unwrap();
+    assert!(reason.contains("not live again in time") && reason.contains("camera1"), "{status}");
+}
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_a_version_that_panics_goes_back() {
+    let (mut machine, status) = goes_back("Before=sysinit.target", "echo c >/proc/sysrq-trigger");
+    assert!(status["message"].as_str().unwrap().contains("was taken back"), "{status}");
+    assert!(machine.console().contains("Kernel panic"), "{}", machine.last_words());
+    // What the kernel said last is kept.
+    machine.ask("grep -rlq 'sysrq' /var/lib/systemd/pstore");
+}
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_a_version_that_hangs_goes_back() {
+    // PID 1 stands still and feeds the watchdog no more.
+    let (_, status) = goes_back("Before=sysinit.target", "echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze");
+    assert!(status["message"].as_str().unwrap().contains("was taken back"), "{status}");
+}
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_a_version_whose_daemon_does_not_start_goes_back() {
+    let (_, status) = goes_back(
+        "Before=sysinit.target",
+        "mkdir -p /run/systemd/system/fieldcam.service.d && \
+         printf \"[Service]\\\\nExecStartPre=/bin/false\\\\n\" >/run/systemd/system/fieldcam.service.d/spoil.conf && \
+         systemctl daemon-reload",
+    );
+    assert!(status["message"].as_str().unwrap().contains("was taken back"), "{status}");
+}
