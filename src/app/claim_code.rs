@@ -16,6 +16,7 @@ use crate::auth::{ClaimCode, ClaimFile};
 use crate::base::{Clock, Error, ErrorKind, Result};
 use crate::config::Settings;
 use crate::durable;
+use crate::recording;
 use crate::store;
 use crate::tls::{Fingerprint, Tls};
 
@@ -88,6 +89,7 @@ fn label(settings: &Settings, data: &Path) -> Result<Option<Label>> {
         let what = "the claim code cannot be kept in the data directory; make that writable";
         Error::new(ErrorKind::Config, what).caused_by(e)
     };
+    recording::make_room_to_start(data);
     if !settings.auth.claim || store::is_claimed(&data.join("fieldcam.db")) {
         return Ok(None);
     }

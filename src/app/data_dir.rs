@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{Error, ErrorKind, Result};
 use crate::disk::DataDisk;
+use crate::recording;
 
 /// The folders of product.md, "Data directory". Holding this holds the lock.
 pub struct DataDir {
@@ -22,6 +23,7 @@ impl DataDir {
         make(root, 0o755)?;
         // An absolute path: the daemon's children and the generated file outlive a change of directory.
         let root = root.canonicalize().map_err(|e| refused(root, &e))?;
+        recording::make_room_to_start(&root);
         for (name, mode) in [
             ("recordings", 0o755),
             ("snapshots", 0o755),

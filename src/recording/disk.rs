@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statvfs::statvfs;
 
+use super::folder::Places;
 use super::view::StorageView;
 use crate::base::units::show_size;
 use crate::base::{Error, Result};
@@ -167,6 +168,17 @@ pub(super) fn make_reserve(path: &Path, space: Space) -> Result<()> {
         file.sync_all()
     };
     make().map_err(super::folder::disk_error)
+}
+
+/// Less than this, and the database may not open: its log and index, the files of `run`.
+const ROOM_TO_START: u64 = 4 << 20;
+
+/// Before anything is opened: a disk without room for a start gives the reserve for it. Blocks.
+pub fn make_room_to_start(root: &Path) {
+    let full = Space::of(root).is_ok_and(|space| space.available < ROOM_TO_START);
+    if full && fs::remove_file(Places::new(root).reserve()).is_ok() {
+        tracing::warn!("the data disk is full: the reserve is given up, so that the box can start");
+    }
 }
 
 #[cfg(test)]

@@ -20,10 +20,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The look at the disk when the room opens.
 pub(super) fn first_look(guard: &mut Guard, places: &Places, space: Space) {
     for todo in guard.step(space, false) {
-        if todo == Do::Reserve
-            && let Err(error) = make_reserve(&places.reserve(), space)
-        {
-            tracing::warn!(error = %error.chain(), "the reserve could not be made");
+        match todo {
+            Do::Reserve => {
+                if let Err(error) = make_reserve(&places.reserve(), space) {
+                    tracing::warn!(error = %error.chain(), "the reserve could not be made");
+                }
+            }
+            // Nothing is recorded yet, but what the room is for has come.
+            Do::StopAll => drop(std::fs::remove_file(places.reserve())),
+            Do::Warn { .. } => {}
         }
     }
 }

@@ -42,6 +42,7 @@ mod view;
 mod watch;
 
 pub use cause::{EndReason, Format, GapCause};
+pub use disk::make_room_to_start;
 pub use folder::THUMBNAIL;
 pub use lease::Lease;
 pub use reconcile::Checking;

@@ -100,6 +100,35 @@ fn a_disk_that_fills_up_ends_the_recording_with_its_last_rows_written() {
 }
 
 #[test]
+fn a_box_starts_on_a_disk_that_is_full_and_has_its_footage() {
+    let _turn = turn::take();
+    let disk = match Disk::create(96) {
+        Ok(disk) => disk,
+        Err(why) => return eprintln!("left out: {why}"),
+    };
+    let (testbox, mut recording) = recording_box(disk.path());
+    let name = recording.name.clone();
+    recording.stop();
+    drop(testbox);
+    assert!(disk.path().join("reserve").exists());
+    // What a box leaves behind that lost its power, and not a block more.
+    let mut file = File::create(disk.path().join("ballast")).unwrap();
+    assert!(std::io::copy(&mut std::io::repeat(1), &mut file).is_err());
+    file.sync_all().unwrap();
+    assert!(statvfs(disk.path()).unwrap().blocks_available() < 16);
+
+    let testbox = setup(disk.path()).start();
+    let component = storage(&testbox);
+    assert_eq!(component["status"], "unhealthy", "{component}");
+    let mut client = testbox.login("operator");
+    let refused = client.refused("start_recording", json!({ "device": "camera0" }));
+    assert_eq!(refused.data["reason"], "storage_full", "{refused:?}");
+    let list = client.ok("list_recordings", Value::Null);
+    assert_eq!(list["files"][0]["filename"], name.as_str(), "{list}");
+    testbox.wait_log("the reserve is given up");
+}
+
+#[test]
 fn a_disk_without_room_for_another_file_pauses_the_recording() {
     let _turn = turn::take();
     let disk = match Disk::create(32) {
