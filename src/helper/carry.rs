@@ -69,6 +69,10 @@ impl Carrier {
         if fell_back {
             self.run("rauc", &["status", "mark-bad", "other"], RAUC)?;
         }
+        // What the other one left behind in a trial is not for the next that is tried there.
+        if self.places.on_trial(slot.other())[0].exists() {
+            end_trial(&self.places.state_of(slot.other()))?;
+        }
         self.places.on_trial(slot).iter().try_for_each(|mark| end_trial(mark))
     }
 

@@ -85,8 +85,16 @@ impl Places {
 
     /// What says that a slot was never marked good: for the next start, and for `fieldcam-trial.timer` in this one.
     pub(super) fn on_trial(&self, slot: Slot) -> [PathBuf; 2] {
-        let folder = format!("slot-{}", slot.word().to_ascii_lowercase());
-        [self.system.join(folder).join("trial"), self.boot.join("trial")]
+        [self.own(slot).join("trial"), self.boot.join("trial")]
+    }
+
+    /// What says whose state of `/etc` and `/var` a slot has. Without it the next start there begins with the other's.
+    pub(super) fn state_of(&self, slot: Slot) -> PathBuf {
+        self.own(slot).join("root")
+    }
+
+    fn own(&self, slot: Slot) -> PathBuf {
+        self.system.join(format!("slot-{}", slot.word().to_ascii_lowercase()))
     }
 
     /// What the next start looks for.

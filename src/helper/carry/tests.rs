@@ -51,7 +51,8 @@ fn a_commit_ends_the_trial_once_rauc_was_told() {
     let carrier = carrier(root);
     fs::create_dir_all(root.join("system/slot-a")).unwrap();
     fs::create_dir_all(root.join("system/slot-b")).unwrap();
-    for mark in ["system/slot-a/trial", "system/slot-b/trial", "boot/trial"] {
+    let state = ["system/slot-a/root", "system/slot-b/root"];
+    for mark in ["system/slot-a/trial", "system/slot-b/trial", "boot/trial"].into_iter().chain(state) {
         fs::write(root.join(mark), "").unwrap();
     }
     carrier.carry_out(Errand::Commit { fell_back: false }).unwrap_err();
@@ -60,6 +61,8 @@ fn a_commit_ends_the_trial_once_rauc_was_told() {
     carrier.carry_out(Errand::Commit { fell_back: false }).unwrap();
     assert!(!root.join("system/slot-b/trial").exists() && !root.join("boot/trial").exists());
     assert!(root.join("system/slot-a/trial").exists(), "the other slot was not judged");
+    assert!(!root.join("system/slot-a/root").exists(), "what failed before is not begun with again");
+    assert!(root.join("system/slot-b/root").exists());
 }
 
 #[test]
