@@ -157,7 +157,13 @@ fn command(disk: &Disk, ports: &[(u16, u16)]) -> Command {
         .args(["-drive", &drive("if=pflash,unit=1", disk.beside("environment.bin"))])
         .args(["-drive", &drive("if=none,id=disk,cache=writeback", disk.path())])
         .args(["-device", "virtio-blk-pci,drive=disk"])
-        .args(["-netdev", &format!("user,id=net{forwards}"), "-device", "virtio-net-pci,netdev=net,romfile="])
+        // Shut, but for what is forwarded: QEMU would carry the box's mDNS out of one of its ports and into another.
+        .args([
+            "-netdev",
+            &format!("user,id=net,restrict=on{forwards}"),
+            "-device",
+            "virtio-net-pci,netdev=net,romfile=",
+        ])
         .args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=agent"])
         .arg("-chardev")
         .arg(format!("socket,id=agent,server=on,wait=off,path={}", disk.beside("agent.sock").display()))
