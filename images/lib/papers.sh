@@ -8,6 +8,7 @@ make_papers() {
     local said
     said=$(python3 "$root/images/lib/papers.py" "$board" "$1" "$2" "$work/$board/root" "$like_tree" "${ffmpeg%/*}" "$mediamtx" \
         "$system_tree=$lock_dir/root-$board.lock" "$kernel_tree=$lock_dir/kernel.lock,linux-binary-*,linux-modules-[0-9]*" \
-        "$boot_tree=$lock_dir/boot-$board.lock,$(IFS=,; printf '%s' "${boot_packages[*]}")")
+        "$boot_tree=$lock_dir/boot-$board.lock,$(IFS=,; printf '%s' "${boot_packages[*]}")" \
+        ${developer:+"$developer_tree=$lock_dir/developer.lock,$(IFS=,; printf '%s' "${developer_packages[*]}")"})
     say "papers: $said"
 }

@@ -96,6 +96,7 @@ make_root() {
     prune "$folder"
     cp -a --no-preserve=ownership "$root/images/common/." "$folder/"
     [[ ! -d $root/images/boards/$board ]] || cp -a --no-preserve=ownership "$root/images/boards/$board/." "$folder/"
+    [[ -z $developer ]] || make_developer "$folder"
     install -m 755 "$fieldcam" "$folder/usr/bin/fieldcam"
     install -m 755 "$mediamtx" "$folder/usr/bin/mediamtx"
     install -m 755 "$ffmpeg" "$folder/usr/bin/ffmpeg"

@@ -81,7 +81,9 @@ mod tests {
                 assert_eq!(compare(one, other), Some(at.cmp(&other_at)), "{one} and {other}");
             }
         }
-        for (one, other) in [("1.0", "1.0.0"), ("v1.2.3", "1.2.3"), ("1.2.3+a", "1.2.3+b")] {
+        for (one, other) in
+            [("1.0", "1.0.0"), ("v1.2.3", "1.2.3"), ("1.2.3+a", "1.2.3+b"), ("1.2.3+developer", "1.2.3")]
+        {
             assert_eq!(compare(one, other), Some(Ordering::Equal));
         }
         for unknown in ["", "next", "1.x", "-", "99999999999999999999"] {
