@@ -14,19 +14,26 @@ pub(super) async fn reset(link: &mut Link, confirm: Option<String>, keep: bool, 
         Some(name) => name,
         None => asked(link, keep).await?,
     };
-    let raw =
-        link.call("factory_reset", Some(json!({ "confirm": confirm, "keep_recordings": keep }))).await?;
+    let answer = ask(link, &confirm, keep).await?;
     // It comes back as another one: with another certificate, and without this key.
     BoxKeys::open().forget(link)?;
     Known::open().forget(link.host())?;
     if json {
-        screen::line(raw.get());
+        screen::line(&answer.to_string());
     } else {
-        let answer: Value = read(&raw)?;
         screen::line(answer["message"].as_str().unwrap_or_default());
         screen::remark("claim it again with the code that it shows then: fieldcam ctl claim");
     }
     Ok(())
+}
+
+/// Asks for it. Answers with what the box says, or what it had no time to say.
+async fn ask(link: &mut Link, confirm: &str, keep: bool) -> Result<Value> {
+    match link.call("factory_reset", Some(json!({ "confirm": confirm, "keep_recordings": keep }))).await {
+        // A box that stops at once may end the connection before its answer is out.
+        Err(_) if link.is_stopped() => Ok(json!({ "message": "the box restarts and forgets its owner" })),
+        raw => read(&raw?),
+    }
 }
 
 async fn asked(link: &Link, keep: bool) -> Result<String> {
@@ -44,4 +51,49 @@ async fn asked(link: &Link, keep: bool) -> Result<String> {
             .with("suggestion", "type the box's host name when asked, or give --confirm NAME"));
     }
     Ok(typed)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+    use super::super::host::Host;
+    use super::*;
+
+    /// What `ask` makes of a box that says this to it, or stops before it has.
+    async fn asks(says: Option<&str>, code: CloseCode) -> Result<Value> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host: Host = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let the_box = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let call = socket.next().await.unwrap().unwrap().into_text().unwrap();
+            let call: Value = serde_json::from_str(&call).unwrap();
+            assert_eq!(
+                (&call["method"], &call["params"]["confirm"]),
+                (&json!("factory_reset"), &json!("gate"))
+            );
+            if let Some(says) = says {
+                let answer = format!(r#"{{"jsonrpc":"2.0","id":{},{says}}}"#, call["id"]);
+                socket.send(Message::text(answer)).await.unwrap();
+            }
+            socket.close(Some(CloseFrame { code, reason: "any words".into() })).await.unwrap();
+        };
+        let laptop = async { ask(&mut Link::open(&host).await.unwrap(), "gate", false).await };
+        tokio::join!(the_box, laptop).1
+    }
+
+    #[tokio::test]
+    async fn a_box_that_stops_before_it_has_answered_is_reset() {
+        let answered = asks(Some(r#""result":{"accepted":true,"message":"yes"}"#), CloseCode::Away).await;
+        assert_eq!(answered.unwrap()["message"], "yes");
+        let stopped = asks(None, CloseCode::Away).await.unwrap();
+        assert!(stopped["message"].as_str().unwrap().contains("forgets its owner"), "{stopped}");
+        let refused = r#""error":{"code":-32030,"message":"no","data":{}}"#;
+        assert!(asks(Some(refused), CloseCode::Away).await.is_err(), "its word counts");
+        assert!(asks(None, CloseCode::Policy).await.is_err(), "hung up on");
+    }
 }
