@@ -17,6 +17,7 @@ mod cable;
 mod damage;
 mod disk;
 mod first_boot;
+mod flashed;
 mod journey;
 mod laptop;
 mod machine;
