@@ -77,7 +77,9 @@ fn a_version_that_loses_a_camera_goes_back_and_says_which() {
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_version_that_panics_goes_back() {
-    let (mut machine, status) = goes_back("Before=sysinit.target", "echo c >/proc/sysrq-trigger");
+    // Behind the modules: from there on the kernel's last words are kept.
+    let order = "After=systemd-modules-load.service\nBefore=sysinit.target";
+    let (mut machine, status) = goes_back(order, "echo c >/proc/sysrq-trigger");
     assert!(status["message"].as_str().unwrap().contains("was taken back"), "{status}");
     assert!(machine.console().contains("Kernel panic"), "{}", machine.last_words());
     // What the kernel said last is kept.
@@ -95,11 +97,18 @@ fn full_a_version_that_hangs_goes_back() {
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_version_whose_daemon_does_not_start_goes_back() {
+    // Nor may its deadline be ten minutes here; the empty word takes them away.
     let (_, status) = goes_back(
-        "Before=sysinit.target",
-        "mkdir -p /run/systemd/system/fieldcam.service.d && \
-         printf \"[Service]\\\\nExecStartPre=/bin/false\\\\n\" >/run/systemd/system/fieldcam.service.d/spoil.conf && \
+        "Before=sysinit.target fieldcam-trial.timer",
+        "cd /run/systemd/system && mkdir fieldcam.service.d fieldcam-trial.timer.d && \
+         printf \"[Service]\\\\nExecStartPre=/bin/false\\\\n\" >fieldcam.service.d/spoil.conf && \
+         printf \"[Timer]\\\\nOnBootSec=\\\\nOnBootSec=40s\\\\nOnUnitInactiveSec=20s\\\\n\" >fieldcam-trial.timer.d/spoil.conf && \
          systemctl daemon-reload",
     );
     assert!(status["message"].as_str().unwrap().contains("was taken back"), "{status}");
+    // Its own daemon said nothing.
+    assert!(
+        status["fell_back"]["reason"].as_str().unwrap().contains("did not come up far enough"),
+        "{status}"
+    );
 }
