@@ -64,8 +64,8 @@ fn goes_back(order: &str, command: &str) -> (Machine, Value) {
 }
 
 #[test]
-#[ignore = "needs root and QEMU: scripts/test image"]
-fn a_version_that_loses_a_camera_goes_back_and_says_which() {
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_a_version_that_loses_a_camera_goes_back_and_says_which() {
     let (_, status) = goes_back(
         "Before=systemd-modules-load.service systemd-udevd.service",
         "mkdir -p /run/modprobe.d && echo options vivid n_devs=1 >/run/modprobe.d/spoil.conf",
