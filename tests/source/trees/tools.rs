@@ -80,8 +80,8 @@ fn small_root() -> (TempDir, PathBuf) {
     let modules = tree.join("usr/lib/modules/6.12.0");
     fs::write(modules.join("kernel/dm-verity.ko"), "module").unwrap();
     fs::write(modules.join("modules.dep"), "kernel/dm-verity.ko:\n").unwrap();
-    let built_in =
-        ["squashfs", "overlay", "ext4", "virtio_blk", "virtio_pci"].map(|m| format!("kernel/{m}.ko\n"));
+    let built_in = ["squashfs", "overlay", "ext4", "virtio_blk", "virtio_pci", "i6300esb"]
+        .map(|m| format!("kernel/{m}.ko\n"));
     fs::write(modules.join("modules.builtin"), built_in.concat()).unwrap();
     let images = folder.path().join("images");
     fs::create_dir(&images).unwrap();
