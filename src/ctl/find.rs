@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
-use mdns_sd::{ResolvedService, ServiceDaemon, ServiceEvent};
+use futures_util::future::{join_all, select_ok};
+use mdns_sd::{ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent};
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::box_keys::BoxKeys;
 use super::dial::Trust;
-use super::found::{Announced, Heard, plain, same_network};
+use super::found::{Address, Announced, Heard, plain, same_network};
 use super::host::{Host, Scheme};
 use super::link::Link;
 use super::reply::ServerInfo;
@@ -96,7 +96,10 @@ fn listen(time: Duration) -> Result<Heard> {
 
 fn announced(found: &ResolvedService, near: impl Fn(IpAddr) -> bool) -> Announced {
     let tls = found.txt_properties.get_property_val_str("tls") == Some("1");
-    let addresses = found.addresses.iter().map(mdns_sd::ScopedIp::to_ip_addr);
+    let addresses = found.addresses.iter().map(|address| match address {
+        ScopedIp::V6(v6) => Address::new(address.to_ip_addr(), Some(&v6.scope_id().name)),
+        _ => Address::new(address.to_ip_addr(), None),
+    });
     Announced::new(&found.host, addresses, found.port, tls, near)
 }
 
@@ -116,20 +119,24 @@ fn networks() -> Vec<(IpAddr, IpAddr)> {
     all.filter_map(|of| Some((ip(of.address?)?, ip(of.netmask?)?))).collect()
 }
 
-/// Asks a box by the addresses that lie near, one after the other.
+/// Asks a box, by the first of the addresses that lie near to connect: a fresh one may lead nowhere yet.
 async fn ask(found: &Announced) -> Told {
     let networks = networks();
-    let near = |address: &&IpAddr| networks.iter().any(|(own, mask)| same_network(**address, *own, *mask));
-    // Without the name of an interface a link-local IPv6 address leads nowhere.
-    let whole = |address: &&IpAddr| !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    for address in found.addresses.iter().filter(near).filter(whole) {
-        let host = Host::at(*address, found.port);
+    let near = |address: IpAddr| networks.iter().any(|(own, mask)| same_network(address, *own, *mask));
+    let ways = found.addresses.iter().filter(|address| near(address.ip)).map(|address| async {
+        let host = Host::at(&address.to_string(), found.port);
         let host = if found.tls { host.speaking(Scheme::Tls) } else { host };
-        if let Ok(link) = Link::open_as(&host, Trust::Nobody).await {
-            return who(link).await;
-        }
+        Link::open_as(&host, Trust::Nobody).await
+    });
+    let ways: Vec<_> = ways.map(Box::pin).collect();
+    // `select_ok` takes no empty list.
+    if ways.is_empty() {
+        return Told::default();
     }
-    Told::default()
+    match select_ok(ways).await {
+        Ok((link, _)) => who(link).await,
+        Err(_) => Told::default(),
+    }
 }
 
 /// What a box says of itself, to the key that it gave this user if there is one.
@@ -155,8 +162,9 @@ async fn who(mut link: Link) -> Told {
 
 fn as_json(found: &Announced, told: &Told) -> Value {
     json!({
-        "host": found.host, "addresses": found.addresses, "port": found.port, "claimed": told.claimed,
-        "yours": told.yours, "version": told.version, "tls_fingerprint": told.fingerprint,
+        "host": found.host, "addresses": found.addresses.iter().map(Address::to_string).collect::<Vec<_>>(),
+        "port": found.port, "claimed": told.claimed, "yours": told.yours, "version": told.version,
+        "tls_fingerprint": told.fingerprint,
     })
 }
 
@@ -169,7 +177,7 @@ fn row(found: &Announced, told: &Told) -> Vec<String> {
     };
     vec![
         found.host.clone(),
-        found.addresses.first().map_or_else(|| "-".into(), IpAddr::to_string),
+        found.addresses.first().map_or_else(|| "-".into(), Address::to_string),
         found.port.to_string(),
         owner.into(),
         told.version.clone().unwrap_or_else(|| "-".into()),

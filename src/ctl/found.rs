@@ -1,6 +1,7 @@
 //! What strangers on the network say of themselves, made fit to be shown: bounded, and without a control character.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 /// Boxes that are listed; what comes after them is counted only.
@@ -16,11 +17,38 @@ pub(super) struct Announced {
     /// Its host name, such as `fieldcam-1a2b.local`.
     pub host: String,
     /// Those that lie in a network of this machine first, of these IPv4 first.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<Address>,
     /// The API's port.
     pub port: u16,
     /// It says that it speaks TLS.
     pub tls: bool,
+}
+
+/// Where a box says that it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Address {
+    /// The address itself.
+    pub ip: IpAddr,
+    /// This machine's interface at which it was heard, where the address means nothing without one.
+    pub zone: Option<String>,
+}
+
+impl Address {
+    /// Heard at `interface`, if that is known.
+    pub fn new(ip: IpAddr, interface: Option<&str>) -> Self {
+        let local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        Self { ip, zone: interface.filter(|name| local && !name.is_empty()).map(str::to_owned) }
+    }
+}
+
+impl fmt::Display for Address {
+    /// As `--host` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.zone {
+            Some(zone) => write!(f, "{}%{zone}", self.ip),
+            None => self.ip.fmt(f),
+        }
+    }
 }
 
 /// The boxes heard of so far, each by the name of its service.
@@ -56,13 +84,13 @@ impl Announced {
     /// `near`: whether an address lies in a network of this machine.
     pub fn new(
         host: &str,
-        addresses: impl Iterator<Item = IpAddr>,
+        addresses: impl Iterator<Item = Address>,
         port: u16,
         tls: bool,
         near: impl Fn(IpAddr) -> bool,
     ) -> Self {
         let mut addresses: Vec<_> = addresses.collect();
-        addresses.sort_by_key(|address| (!near(*address), address.is_ipv6(), *address));
+        addresses.sort_by_cached_key(|address| (!near(address.ip), address.ip.is_ipv6(), address.clone()));
         addresses.dedup();
         addresses.truncate(MOST_ADDRESSES);
         Self { host: plain(host.strip_suffix('.').unwrap_or(host), MOST_NAME), addresses, port, tls }
@@ -113,14 +141,16 @@ mod tests {
 
     fn announced(host: &str, addresses: &[&str]) -> Announced {
         let near = |address| same_network(address, ip("192.0.2.9"), ip("255.255.255.0"));
-        Announced::new(host, addresses.iter().map(|a| ip(a)), 8002, true, near)
+        let addresses = addresses.iter().map(|a| Address::new(ip(a), Some("eth0")));
+        Announced::new(host, addresses, 8002, true, near)
     }
 
     #[test]
     fn the_address_that_is_worth_trying_stands_first() {
         let told = announced("fieldcam-1a2b.local.", &["fe80::1", "198.51.100.7", "192.0.2.7", "192.0.2.7"]);
         assert_eq!(told.host, "fieldcam-1a2b.local");
-        assert_eq!(told.addresses, ["192.0.2.7", "198.51.100.7", "fe80::1"].map(ip));
+        let shown: Vec<_> = told.addresses.iter().map(Address::to_string).collect();
+        assert_eq!(shown, ["192.0.2.7", "198.51.100.7", "fe80::1%eth0"]);
         let many: Vec<_> = (0..200).map(|n| format!("192.0.2.{n}")).collect();
         assert_eq!(announced("x", &many.iter().map(String::as_str).collect::<Vec<_>>()).addresses.len(), 8);
     }

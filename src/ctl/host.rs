@@ -37,9 +37,9 @@ impl Host {
         Host { name: "127.0.0.1".into(), port, scheme: Scheme::Auto, fingerprint: None }
     }
 
-    /// An address.
-    pub(super) fn at(address: IpAddr, port: u16) -> Host {
-        Host { name: address.to_string(), port: Some(port), scheme: Scheme::Auto, fingerprint: None }
+    /// An address: an IP address, a link-local one of IPv6 with its zone (`fe80::1%eth0`).
+    pub(super) fn at(address: &str, port: u16) -> Host {
+        Host { name: address.to_owned(), port: Some(port), scheme: Scheme::Auto, fingerprint: None }
     }
 
     /// With the certificate that the box has to show.
@@ -79,6 +79,15 @@ impl Host {
         &self.name
     }
 
+    /// What the box is told that it was reached by: without the zone, which means something on this machine alone
+    /// (RFC 6874, section 4).
+    pub(super) fn authority(&self) -> String {
+        match self.name.split_once('%') {
+            Some((address, _)) => self.named(address).to_string(),
+            None => self.to_string(),
+        }
+    }
+
     /// Whether it is this very machine, so that this machine's own secret may be used for it.
     pub(super) fn is_loopback(&self) -> bool {
         self.name.eq_ignore_ascii_case("localhost")
@@ -87,7 +96,7 @@ impl Host {
 }
 
 impl fmt::Display for Host {
-    /// As in a URL and in the `Host` header.
+    /// As it can be given to `--host`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.name.contains(':') {
             write!(f, "[{}]:{}", self.name, self.port())
@@ -100,7 +109,7 @@ impl fmt::Display for Host {
 impl FromStr for Host {
     type Err = String;
 
-    /// `box`, `box:8002`, `192.0.2.1`, `[2001:db8::1]:8002`, `2001:db8::1`, or the box's `http://` or
+    /// `box`, `box:8002`, `192.0.2.1`, `[2001:db8::1]:8002`, `2001:db8::1`, `fe80::1%eth0`, or the box's `http://` or
     /// `https://` URL.
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let complaint = || format!("{text:?} is not a host; write HOST or HOST:PORT");
@@ -115,15 +124,17 @@ impl FromStr for Host {
         let rest = rest.split('/').next().unwrap_or_default();
         let (name, port) = if let Some(inner) = rest.strip_prefix('[') {
             let (name, after) = inner.split_once(']').ok_or_else(complaint)?;
-            name.parse::<Ipv6Addr>().map_err(|_| complaint())?;
+            if !is_ipv6(name) {
+                return Err(complaint());
+            }
             (name, if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or_else(complaint)?) })
-        } else if rest.parse::<Ipv6Addr>().is_ok() {
+        } else if is_ipv6(rest) {
             (rest, None)
         } else {
             rest.split_once(':').map_or((rest, None), |(n, p)| (n, Some(p)))
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-        if name.is_empty() || !name.chars().all(plain) {
+        if name.is_empty() || !(name.chars().all(plain) || is_ipv6(name)) {
             return Err(complaint());
         }
         let port = match port {
@@ -132,6 +143,13 @@ impl FromStr for Host {
         };
         Ok(Host { name: name.to_owned(), port, scheme, fingerprint: None })
     }
+}
+
+/// Whether `text` is an IPv6 address, with or without a zone: an interface's name or number (RFC 4007, section 11).
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '@');
+    address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(|z| !z.is_empty() && z.chars().all(plain))
 }
 
 /// What this machine's own data directory offers, when it can be read.
@@ -196,10 +214,27 @@ mod tests {
             ("http://box:8002/", "box:8002"),
             ("https://box", "box:8002"),
             ("wss://[::1]:7/ws", "[::1]:7"),
+            ("fe80::1%eth0", "[fe80::1%eth0]:8002"),
+            ("https://[fe80::1%2]:99", "[fe80::1%2]:99"),
         ] {
             assert_eq!(text.parse::<Host>().unwrap().to_string(), shown);
         }
-        for bad in ["", ":80", "box:", "box:0", "box:99999", "a b", "[::1", "[box]", "user@box", "box:1:2"] {
+        assert_eq!("fe80::1%eth0".parse::<Host>().unwrap().authority(), "[fe80::1]:8002");
+        for bad in [
+            "",
+            ":80",
+            "box:",
+            "box:0",
+            "box:99999",
+            "a b",
+            "[::1",
+            "[box]",
+            "user@box",
+            "box:1:2",
+            "box%2",
+            "fe80::1%",
+            "[::1%a b]",
+        ] {
             assert!(bad.parse::<Host>().is_err(), "{bad:?}");
         }
     }

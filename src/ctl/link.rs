@@ -95,7 +95,7 @@ impl Link {
         // Whoever is asked unproven says little.
         let most = if trust == Trust::Nobody { MOST_OF_A_STRANGER } else { MOST_OF_A_BOX };
         let talk = WebSocketConfig::default().max_message_size(Some(most)).max_frame_size(Some(most));
-        let hello = client_async_with_config(format!("ws://{host}/ws"), wire, Some(talk));
+        let hello = client_async_with_config(format!("ws://{}/ws", host.authority()), wire, Some(talk));
         let hello = timeout(CONNECT_LIMIT, hello).await;
         let hello = hello.map_err(|_| failure::cut_off(host, "no answer to the WebSocket handshake"))?;
         let (socket, _) = hello.map_err(|e| match e {

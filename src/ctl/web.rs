@@ -36,7 +36,7 @@ pub async fn get<T>(
     let broken = |e: hyper::Error| failure::cut_off(host, &e.to_string());
     let stream = dial(host, Trust::Pinned).await?.wire;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let mut request = Request::get(path).header(HOST, host.to_string());
+    let mut request = Request::get(path).header(HOST, host.authority());
     for (name, value) in headers {
         request = request.header(name, value);
     }
@@ -64,7 +64,7 @@ pub async fn put(
     let token = link.token().map(|token| format!("Bearer {}", token.expose())).unwrap_or_default();
     let (told, mut sent) = tokio::sync::watch::channel(0);
     let request = Request::put(path)
-        .header(HOST, host.to_string())
+        .header(HOST, host.authority())
         .header(AUTHORIZATION, token)
         .header(CONTENT_TYPE, "application/octet-stream")
         .body(Sending { file, left: size, sent: 0, told })
