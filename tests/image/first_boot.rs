@@ -58,7 +58,7 @@ fn holds(disk: &Disk, partition: &str, wanted: &[u8]) -> bool {
     (0..length.div_ceil(step)).any(|n| {
         let at = n * step;
         let piece = disk.read(partition, at, (length - at).min(step + overlap) as usize);
-        piece.windows(wanted.len()).any(|found| found == wanted)
+        memchr::memmem::find(&piece, wanted).is_some()
     })
 }
 
