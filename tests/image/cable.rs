@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::common::wait_within;
 use crate::disk::{Disk, done};
-use crate::laptop::Laptop;
+use crate::laptop::{Laptop, code, said};
 use crate::machine::{Machine, PATIENCE};
 
 /// The box's second port.
@@ -64,7 +64,9 @@ fn a_box_at_a_bare_cable_is_found_and_driven_by_its_name() {
         });
     };
     // It answers at the cable it was started with, and once more when that is plugged in anew.
-    wait_within(PATIENCE, "the box is found", || found(&laptop, &host).map(drop));
+    wait_within(PATIENCE, "the box is found and says who it is", || {
+        own_address(&found(&laptop, &host)?, "fe80:")
+    });
     machine.qmp("set_link", &json!({ "name": "cable", "up": false }));
     carrier(&mut machine, "0");
     machine.qmp("set_link", &json!({ "name": "cable", "up": true }));
@@ -72,22 +74,24 @@ fn a_box_at_a_bare_cable_is_found_and_driven_by_its_name() {
     wait_within(PATIENCE, "its name answers again", || found(&laptop, &host));
     let by_name = plugged.elapsed();
     let reach = |begins: &str| {
-        let what = format!("it is reached by {begins}");
-        let (of_box, address) = wait_within(PATIENCE, &what, || {
+        let (of_box, address) = wait_within(PATIENCE, &format!("it says who it is at {begins}"), || {
             let of_box = found(&laptop, &host)?;
             own_address(&of_box, begins).map(|address| (of_box, address))
         });
-        let time = plugged.elapsed();
-        assert_eq!((&of_box["port"], &of_box["claimed"]), (&json!(8002), &json!(false)), "{of_box}");
         let address = if address.contains(':') { format!("[{address}]") } else { address };
-        let at = format!("https://{address}:8002");
-        let info = laptop.command(&["--host", &at, "call", "get_server_info"]).output().unwrap();
-        assert!(info.status.success(), "{at}: {}", crate::laptop::said(&info));
-        time
+        (of_box, format!("https://{address}:8002"), plugged.elapsed())
     };
-    let by_ipv6 = reach("fe80:");
+    let drive = |at: &str, command: &[&str]| {
+        let out = laptop.command(&[&["--host", at], command].concat()).output().unwrap();
+        assert!(out.status.success(), "{at} {command:?}: {}", said(&out));
+    };
+    let (of_box, at, by_ipv6) = reach("fe80:");
+    assert_eq!((&of_box["port"], &of_box["claimed"]), (&json!(8002), &json!(false)), "{of_box}");
+    drive(&at, &["claim", "--code", &code(&machine.console()).expect("its screen shows it")]);
     // networkd asks for a lease a few times before it gives the port an IPv4 address of its own.
-    let by_ipv4 = reach("169.254.");
+    let (of_box, at, by_ipv4) = reach("169.254.");
+    assert_eq!(of_box["yours"], json!(true), "{of_box}");
+    drive(&at, &["--fingerprint", of_box["tls_fingerprint"].as_str().unwrap(), "status"]);
     eprintln!(
         "after the cable was plugged in, searches of two seconds included: the name answers after {:.1} s \
          (goal: 15 s), the API by IPv6 after {:.1} s, by IPv4 after {:.1} s",
