@@ -95,7 +95,7 @@ pub async fn run(args: BenchArgs, local: impl FnOnce() -> Option<Local>) -> Exit
         Ok(()) => ExitCode::from(1),
         Err(error) => {
             figure::remark(&ctl::describe(&error));
-            ExitCode::from(error.kind().exit_code())
+            ExitCode::from(ctl::exit_code(&error))
         }
     }
 }

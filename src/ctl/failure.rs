@@ -35,6 +35,25 @@ pub fn as_json(error: &Error) -> Value {
     }})
 }
 
+/// The inward cause of what a box answered with: the command line was right, and the box said no.
+#[derive(Debug)]
+struct Refused;
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the box answered so")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The program's exit code: 2 only where the command line itself is wrong, 1 for all that a box refuses or
+/// that fails, its word for wrong parameters too.
+pub fn exit_code(error: &Error) -> u8 {
+    let refused = std::error::Error::source(error).is_some_and(|cause| cause.is::<Refused>());
+    if refused { 1 } else { error.kind().exit_code() }
+}
+
 /// An error reply of a box.
 pub fn from_reply(code: i64, message: &str, data: Map<String, Value>) -> Error {
     let kind = ErrorKind::ALL.into_iter().find(|k| i64::from(k.rpc_code()) == code);
@@ -45,7 +64,7 @@ pub fn from_reply(code: i64, message: &str, data: Map<String, Value>) -> Error {
     for (key, value) in data {
         error = error.with(&key, value);
     }
-    error
+    error.caused_by(Refused)
 }
 
 /// Nothing answers at that address.
@@ -120,5 +139,17 @@ mod tests {
             assert_eq!(from_reply(kind.rpc_code().into(), "x", Map::new()).kind(), kind);
         }
         assert_eq!(from_reply(-1, "x", Map::new()).message(), "x (error -1)");
+    }
+
+    #[test]
+    fn what_a_box_refuses_is_no_wrong_usage() {
+        for kind in ErrorKind::ALL {
+            let refused = from_reply(kind.rpc_code().into(), "x", Map::new()).with("suggestion", "y");
+            assert_eq!(exit_code(&refused), 1, "{kind:?}");
+        }
+        assert_eq!(exit_code(&from_reply(-1, "x", Map::new())), 1);
+        assert_eq!(exit_code(&Error::param("host", "cannot be given to `find`", "x")), 2);
+        assert_eq!(exit_code(&Error::new(ErrorKind::AuthFailed, "x")), 1);
+        assert_eq!(exit_code(&Error::internal(std::io::Error::other("x"))), 1);
     }
 }

@@ -35,7 +35,7 @@ mod web;
 use std::process::ExitCode;
 
 pub use args::{CtlArgs, CtlCommand};
-pub use failure::describe;
+pub use failure::{describe, exit_code};
 pub use host::{Host, Local, no_token, token_for};
 pub use link::{Link, Note, connect, read};
 pub use table::render;
@@ -51,7 +51,7 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> ExitCo
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error, json);
-            ExitCode::from(error.kind().exit_code())
+            ExitCode::from(exit_code(&error))
         }
     }
 }

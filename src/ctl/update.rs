@@ -114,7 +114,7 @@ async fn send(link: &Link, file: &Path) -> Result<(String, String)> {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = name.strip_suffix(".raucb").unwrap_or(&name).to_owned();
     let unreadable = |e: std::io::Error| {
-        Error::new(ErrorKind::InvalidParams, format!("{} cannot be read: {e}", file.display()))
+        Error::dependency("disk", format!("{} cannot be read: {e}", file.display()))
             .with("suggestion", "give the bundle's file, NAME.raucb, or its http:// address")
     };
     let opened = std::fs::File::open(file).map_err(unreadable)?;

@@ -189,3 +189,49 @@ fn a_camera_that_does_not_exist_is_said_with_those_that_do() {
     assert_eq!(code, Some(1), "{why}");
     assert!(why.contains("Recording not found"), "{why}");
 }
+
+#[test]
+fn the_exit_code_tells_what_the_box_refuses_from_wrong_usage() {
+    let testbox = Setup::new().cameras(1).start();
+    let code = |args: &[&str]| {
+        let out = testbox.fieldcam(&[&["ctl"], args].concat());
+        (out.status.code(), words(&out).1)
+    };
+    for refused in [
+        &["call", "frobnicate"][..],
+        &["call", "get_camera_status", "{}"],
+        &["call", "get_camera_status", "[]"],
+        &["call", "take_snapshot", r#"{"device":"camera0","filename":"../x.jpg"}"#],
+        &["call", "set_time", r#"{"time":"soon"}"#],
+        &["call", "stop_recording", r#"{"device":"camera0"}"#],
+        &["claim", "--code", "0123-4567-89AB"],
+        &["control", "camera0", "brightness", "7"],
+        &["factory-reset", "--confirm", "another-box"],
+        &["forget", "camera0"],
+        &["get", "no/name"],
+        &["name", "camera0", "a\nb"],
+        &["network", "set", "no-port", "192.0.2.7/99"],
+        &["network", "confirm"],
+        &["pin", "camera7"],
+        &["record", "camera7", "--for", "2s"],
+        &["update", "--reboot"],
+        &["update", "ftp://192.0.2.7/x.raucb"],
+        &["update", "http://192.0.2.7/x.raucb"],
+        &["watch", "cellar"],
+    ] {
+        let (code, why) = code(refused);
+        assert!(code == Some(1) && !why.is_empty(), "{refused:?}: {code:?}, {why}");
+    }
+    for wrong in [
+        &["call", "ping", "{"][..],
+        &["control", "--brighter"],
+        &["find", "--host", "192.0.2.7"],
+        &["network", "set", "eth0"],
+        &["recordings", "--limit", "0"],
+        &["update", "--allow-downgrade"],
+    ] {
+        let (code, why) = code(wrong);
+        assert!(code == Some(2) && !why.is_empty(), "{wrong:?}: {code:?}, {why}");
+    }
+    assert_eq!(code(&["call", "ping"]).0, Some(0));
+}

@@ -191,10 +191,21 @@ fn a_bundle_is_sent_and_followed_from_a_laptop() {
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.status.success() && said.contains("TRIES LEFT") && said.contains("2.0.0"), "{said}");
     let wrong = machine.bundle("wrong", "fieldcam-other", "2.0.0", "ours");
-    let out = ctl(&["update", &wrong.to_string_lossy()]);
+    let foreign = machine.bundle("foreign", BOARD, "2.0.0", "other");
+    let old = machine.bundle("old", BOARD, "0.9.0", "ours");
+    let cut = machine.at("cut.raucb");
+    fs::write(&cut, &fs::read(&bundle).unwrap()[..20_000]).unwrap();
+    for (bundle, reason) in
+        [(wrong, "wrong_board"), (foreign, "bad_signature"), (old, "older_version"), (cut, "damaged_bundle")]
+    {
+        let out = ctl(&["--json", "update", &bundle.to_string_lossy()]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(1), "refused by the box, so no wrong usage: {said}");
+        assert!(said.contains(&format!("\"reason\":\"{reason}\"")), "{said}");
+    }
+    let out = ctl(&["update", &machine.at("wrong.raucb").to_string_lossy()]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert_eq!(out.status.code(), Some(2), "{said}");
-    assert!(said.contains("the bundle is for fieldcam-other"), "{said}");
+    assert!(out.status.code() == Some(1) && said.contains("the bundle is for fieldcam-other"), "{said}");
     let actions = testbox.login("admin").ok("get_audit_log", json!({ "limit": 100 }));
     for action in ["upload_bundle", "install_update", "reboot"] {
         assert!(actions.to_string().contains(action), "{action}: {actions}");
