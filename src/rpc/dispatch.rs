@@ -1,6 +1,7 @@
 //! From one message to its answer.
 
 use super::audited;
+use super::calls;
 use super::envelope::{self, Bad, NO_ID, Request, invalid};
 use super::frame::Writer;
 use super::params::Fields;
@@ -125,18 +126,19 @@ fn carry_out(
                     tokio::time::sleep(wait).await;
                     Err(error)
                 });
-                return Ok(Outcome::Slow(Slow {
-                    id: request.id.map(str::to_owned),
-                    method: method.name,
-                    work,
-                }));
+                return Ok(slow(method, session, request, work));
             }
             done => done?,
         },
         Run::Later(begin) => {
             let work = begin(&session.call, &fields)?;
-            return Ok(Outcome::Slow(Slow { id: request.id.map(str::to_owned), method: method.name, work }));
+            return Ok(slow(method, session, request, work));
         }
     }
     Ok(Outcome::Done)
+}
+
+fn slow(method: &Method, session: &Session, request: &Request<'_>, work: Work) -> Outcome {
+    let work = Box::pin(calls::in_time(session.call.stop.clone(), calls::LAST_TIME, work));
+    Outcome::Slow(Slow { id: request.id.map(str::to_owned), method: method.name, work })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::events::{Client, Hub, Subscriber};
@@ -25,6 +26,8 @@ pub(super) struct Call {
     pub(super) services: Arc<Services>,
     /// How the client reaches us, for URLs.
     pub(super) reached: Arc<Reached>,
+    /// Cancelled when the box stops.
+    pub(super) stop: CancellationToken,
     login: Option<Arc<Login>>,
     /// What the next claim on this socket has to answer to.
     challenge: Option<Arc<Challenge>>,
@@ -37,8 +40,8 @@ pub(super) struct Challenge {
 }
 
 impl Session {
-    pub(super) fn new(services: Arc<Services>, hub: Hub, reached: Reached) -> Self {
-        let call = Call { services, reached: Arc::new(reached), login: None, challenge: None };
+    pub(super) fn new(services: Arc<Services>, hub: Hub, reached: Reached, stop: CancellationToken) -> Self {
+        let call = Call { services, reached: Arc::new(reached), stop, login: None, challenge: None };
         Self { id: Uuid::new_v4(), hub, subscriber: None, call }
     }
 

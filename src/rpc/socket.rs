@@ -1,7 +1,7 @@
 //! One WebSocket connection from its first frame to its last.
 //!
 //! Everything that can be answered from memory is answered in the order it came, a whole read at a
-//! time, with one write for all answers. What has to wait runs beside, at most [`SLOW_MAX`] at once.
+//! time, with one write for all answers. What has to wait runs beside ([`Calls`]).
 
 use std::io;
 use std::ops::ControlFlow;
@@ -12,23 +12,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::Shared;
 use super::budget::Claim;
+use super::calls::Calls;
 use super::carrier::Carrier;
-use super::dispatch::{self, Outcome, Slow};
+use super::dispatch::{self, Outcome};
 use super::events::{self, Client};
 use super::frame::{Fault, Message, Reader, Writer};
 use super::pulse::Pulse;
-use super::reply;
 use super::session::Session;
 use crate::auth::Login;
-use crate::base::{Error, ErrorKind, Mono};
+use crate::base::Mono;
 
-/// Slow calls that one socket may have in work.
-const SLOW_MAX: usize = 64;
 /// Requests wait while this much is not yet taken by the peer.
 const OUT_HIGH: usize = 256 << 10;
 /// Notifications wait in their queue while this much is not yet taken: what they say is read when they are
@@ -49,8 +46,7 @@ struct Socket<S> {
     writer: Writer,
     session: Session,
     claim: Claim,
-    slots: Arc<Semaphore>,
-    done: mpsc::UnboundedSender<Vec<u8>>,
+    calls: Calls,
 }
 
 enum Turn {
@@ -65,15 +61,13 @@ where
     S: Carrier,
 {
     io.bound_unsent(Some(UNSENT));
-    let (done, mut finished) = mpsc::unbounded_channel();
     let mut socket = Socket {
         io,
         reader: Reader::new(&early),
         writer: Writer::default(),
         session,
         claim: Claim::default(),
-        slots: Arc::new(Semaphore::new(SLOW_MAX)),
-        done,
+        calls: Calls::new(),
     };
     // Empty or not, it holds hyper's buffer of 8 KiB.
     drop(early);
@@ -115,16 +109,19 @@ where
         let (blocked, full) = (pending >= OUT_HIGH, pending >= NEWS_HIGH);
         let client = socket.session.client().cloned();
         let login = socket.session.login();
-        let Socket { io, reader, writer, session, claim, .. } = &mut socket;
+        let Socket { io, reader, writer, session, claim, calls } = &mut socket;
         tokio::select! {
             biased;
             () = shared.group.stop().cancelled() => {
+                if socket.last_answers().await.is_err() {
+                    return;
+                }
                 if let Some(client) = &client {
-                    events::farewell(client, &session.call, writer);
+                    events::farewell(client, &socket.session.call, &mut socket.writer);
                 }
                 return socket.farewell(Some(Fault { code: CloseCode::Away, reason: "the box stops" })).await;
             }
-            Some(text) = finished.recv() => writer.text(|out| out.extend_from_slice(&text)),
+            Some(text) = calls.next() => writer.text(|out| out.extend_from_slice(&text)),
             () = revoked(login.as_deref()), if client.is_some() => session.unsubscribe(),
             () = ready(client.as_deref()), if !full => {
                 let client = client.as_deref().expect("only a client is ready");
@@ -264,7 +261,7 @@ impl<S: Carrier> Socket<S> {
                         Outcome::Fault => faults += 1,
                         Outcome::Slow(slow) => {
                             calls -= 1;
-                            begin(shared, slow, &self.slots, &self.done, &mut self.writer);
+                            self.calls.begin(shared, slow, &mut self.writer);
                         }
                     }
                 }
@@ -284,6 +281,27 @@ impl<S: Carrier> Socket<S> {
             shared.services.health.traffic().answered(calls, faults, Mono::now().since(start));
         }
         flow
+    }
+
+    /// Gives the answers of the calls under way, each as it comes; reads nothing more, so nothing is begun.
+    /// Takes no longer than these calls may ([`super::calls::LAST_TIME`]).
+    async fn last_answers(&mut self) -> io::Result<()> {
+        self.calls.last();
+        loop {
+            let Socket { io, reader, writer, calls, .. } = self;
+            tokio::select! {
+                biased;
+                answer = calls.next() => match answer {
+                    Some(text) => writer.text(|out| out.extend_from_slice(&text)),
+                    None => return Ok(()),
+                },
+                turn = std::future::poll_fn(|cx| turn(cx, io, reader, writer, false)) => {
+                    if matches!(turn?, Turn::End) {
+                        return Err(io::ErrorKind::WriteZero.into());
+                    }
+                }
+            }
+        }
     }
 
     /// Says goodbye, and waits a moment for the peer to have heard it: closing a socket with unread
@@ -307,44 +325,4 @@ impl<S: Carrier> Socket<S> {
         };
         let _ = tokio::time::timeout(FAREWELL_TIME, last_words).await;
     }
-}
-
-/// Starts a slow call beside the socket.
-fn begin(
-    shared: &Arc<Shared>,
-    slow: Slow,
-    slots: &Arc<Semaphore>,
-    done: &mpsc::UnboundedSender<Vec<u8>>,
-    writer: &mut Writer,
-) {
-    let Slow { id, method, work } = slow;
-    let Ok(slot) = slots.clone().try_acquire_owned() else {
-        let error = Error::new(ErrorKind::RateLimited, "Rate limited: too many calls at once on this socket")
-            .with("retry_after_ms", 100)
-            .with("hint", "wait for answers before sending more");
-        if let Some(id) = id {
-            writer.text(|out| reply::error(out, &id, method, &error));
-        }
-        return;
-    };
-    let done = done.clone();
-    let traffic = shared.services.health.traffic().clone();
-    shared.group.spawn(method, async move {
-        let start = Mono::now();
-        let result = work.await;
-        let mut out = Vec::new();
-        let failed = reply::answer(&mut out, id.as_deref().unwrap_or("null"), method, |out| {
-            out.append(&mut result?);
-            Ok(())
-        });
-        let refused = failed == Some(ErrorKind::AuthFailed);
-        // Such an answer may have waited on purpose.
-        let took = if refused { Duration::ZERO } else { Mono::now().since(start) };
-        traffic.answered(1, dispatch::is_fault(failed).into(), took);
-        if id.is_some() {
-            // A closed socket wants no answer any more.
-            let _ = done.send(out);
-        }
-        drop(slot);
-    });
 }

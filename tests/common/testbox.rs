@@ -253,8 +253,9 @@ impl TestBox {
         self.wait_end()
     }
 
+    /// Waits until the daemon has ended, which it was told to; answers with how.
     #[track_caller]
-    fn wait_end(&mut self) -> ExitStatus {
+    pub fn wait_end(&mut self) -> ExitStatus {
         let children = self.children();
         let log = self.log();
         let mut run = self.run.take().expect("the box is running");

@@ -35,6 +35,7 @@ mod api_contract;
 mod api_keys;
 mod api_limits;
 mod api_secret;
+mod api_stop;
 mod claim;
 mod conformance;
 mod film;
