@@ -19,13 +19,18 @@ ffmpeg_options=(--disable-everything --disable-autodetect --disable-doc --disabl
     --enable-bsf=h264_mp4toannexb,hevc_mp4toannexb,extract_extradata,dump_extra,h264_metadata,mjpeg2jpeg,null,setts
     --enable-protocol=file,pipe,tcp,udp,rtp)
 
+# key_of_ffmpeg SHOP: changes with what goes into the program, and not with where the work folder lies: this file (options,
+# steps), the suite of its source, and the tree that it is built in, whose name has the hash of its packages.
+key_of_ffmpeg() {
+    printf '%s\n' "$suite" "${1##*/}" | cat "${BASH_SOURCE[0]}" - | sha256sum | cut -c1-12
+}
+
 # make_ffmpeg: sets `ffmpeg` to the program.
 make_ffmpeg() {
-    local shop key folder
+    local shop folder
     tree ffmpeg amd64,arm64 extract "${ffmpeg_shop[@]}"
     shop=$made
-    key=$(cat "${BASH_SOURCE[0]}" <(printf '%s' "$shop") | sha256sum | cut -c1-12)
-    folder=$work/ffmpeg-$key
+    folder=$work/ffmpeg-$(key_of_ffmpeg "$shop")
     ffmpeg=$folder/ffmpeg
     [[ ! -x $ffmpeg ]] || return 0
     rm -rf "$work"/ffmpeg-*

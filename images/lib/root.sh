@@ -44,7 +44,7 @@ make_packages() {
     release=$(ls "$kernel_tree/usr/lib/modules")
     vmlinuz=$(find "$kernel_tree" -name 'vmlinuz*' -type f | head -n1)
     [[ -n $vmlinuz ]] || die "the kernel package has no vmlinuz"
-    key=$(cat "$root/images/lib/set_up.py" "$root/images/lib/modules.py" <(printf '%s\n' "$like" "$system" "$kernel_tree" \
+    key=$(cat "$root/images/lib/set_up.py" "$root/images/lib/modules.py" <(printf '%s\n' "${like##*/}" "${system##*/}" "${kernel_tree##*/}" \
         "${common_modules[@]}" "${board_modules[@]}" "${common_boot_modules[@]}" "${boot_modules[@]}") | sha256sum | cut -c1-12)
     packages=$work/trees/packages-$board-$key
     like_tree=$like

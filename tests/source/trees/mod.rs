@@ -9,6 +9,7 @@ use std::process::Command;
 
 mod agreement;
 mod buildroot;
+mod caches;
 mod developer;
 mod jetson;
 mod jetson_install;
