@@ -16,6 +16,7 @@ setexpr sty ${base} + 0x06002004
 setexpr tmp ${base} + 0x06003000
 setexpr cfg ${base} + 0x06004000
 setexpr faddr ${base} + 0x06800000
+setexpr oops ${base} + 0x07000000
 setexpr kaddr ${base} + 0x08000000
 setexpr raddr ${base} + 0x10000000
 
@@ -31,7 +32,29 @@ setenv slot 'if test ${s} = A; then setenv pn boot_a; else setenv pn boot_b; fi;
 # The device tree that the firmware gave, moved away from what is loaded, with room to grow.
 setenv fdtp ${fdt_addr}
 if test -z "${fdtp}"; then setenv fdtp ${fdtcontroladdr}; fi
-if fdt move ${fdtp} ${faddr} 0x200000; then setenv fdtp ${faddr}; fi
+if fdt move ${fdtp} ${faddr} 0x200000; then
+  setenv fdtp ${faddr}
+  # What the kernel said last outlives a reset in 1 MiB that nobody else writes to: neither U-Boot nor what starts it. A tree
+  # has its reserved memory in as many cells as its root, or Linux takes none of it.
+  if fdt get value acells / "#address-cells"; then if fdt get value scells / "#size-cells"; then
+    # True when there was none before.
+    if fdt mknode / reserved-memory; then
+      fdt set /reserved-memory "#address-cells" "<${acells}>"
+      fdt set /reserved-memory "#size-cells" "<${scells}>"
+      fdt set /reserved-memory ranges
+    fi
+    setenv ahigh; if itest ${acells} == 2; then setenv ahigh "0 "; fi
+    setenv shigh; if itest ${scells} == 2; then setenv shigh "0 "; fi
+    fdt mknode /reserved-memory ramoops@${oops}
+    setenv node /reserved-memory/ramoops@${oops}
+    fdt set ${node} compatible ramoops
+    fdt set ${node} reg "<${ahigh}0x${oops} ${shigh}0x100000>"
+    fdt set ${node} no-map
+    fdt set ${node} record-size "<0x10000>"
+    fdt set ${node} console-size "<0x40000>"
+    fdt set ${node} ecc-size "<16>"
+  fi; fi
+fi
 
 setenv cur 1; setenv flag 0; setenv v0 n; setenv v1 n
 if part start ${devtype} ${devnum} bootstate lba0; then

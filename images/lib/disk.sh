@@ -67,8 +67,6 @@ pack_initrd() {
 # slot_arguments CONSOLE [MORE]: the kernel's command line of a slot. Huge pages cost the daemon 40 MiB of a small box.
 slot_arguments() {
     printf '%s' "console=tty0 console=$1,115200 panic=10 systemd.gpt_auto=0 loglevel=4 transparent_hugepage=never" \
-        " reserve_mem=2M:2M:oops" \
-        " ramoops.mem_name=oops ramoops.record_size=262144 ramoops.console_size=262144" \
         " fieldcam.verity=$verity${2:+ $2}"
 }
 

@@ -42,9 +42,14 @@ impl Agent {
 
     /// Runs a shell command as root. `Err` = no answer within `limit`, or a restart.
     pub fn run(&mut self, command: &str, limit: Duration) -> io::Result<Said> {
-        assert!(!command.contains('\0'), "a zero byte ends a command");
         self.line.get_ref().set_read_timeout(Some(limit))?;
-        self.line.get_mut().write_all(format!("{command}\0").as_bytes())?;
+        self.send(command)?;
         Said::read(&mut self.line)
+    }
+
+    /// Has a shell command run that ends this boot: its answer is skipped by `next_boot`, if there is one.
+    pub fn send(&mut self, command: &str) -> io::Result<()> {
+        assert!(!command.contains('\0'), "a zero byte ends a command");
+        self.line.get_mut().write_all(format!("{command}\0").as_bytes())
     }
 }

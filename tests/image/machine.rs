@@ -89,6 +89,12 @@ impl Machine {
         said.out.trim_end().to_owned()
     }
 
+    /// Has a shell command run as root that ends this boot.
+    #[track_caller]
+    pub fn send(&mut self, command: &str) {
+        self.agent.as_mut().expect("a machine with an agent").send(command).unwrap();
+    }
+
     /// The port of this machine that leads to a port of the guest.
     #[track_caller]
     pub fn outside(&self, inside: u16) -> u16 {

@@ -22,6 +22,7 @@ mod journey;
 mod laptop;
 mod machine;
 mod network;
+mod panic;
 mod power_cuts;
 mod qmp;
 mod raspberry;

@@ -1,0 +1,31 @@
+//! What the kernel said last: it outlives the restart after a panic, and whoever helps is told.
+
+use std::process::Command;
+
+use crate::disk::{Disk, done};
+use crate::machine::Machine;
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image"]
+fn what_the_kernel_said_at_a_panic_is_kept_and_told() {
+    let mut machine = Machine::boot(Disk::with_agent());
+    let before = machine.ask("ls -A /var/lib/systemd/pstore 2>/dev/null || true");
+    assert_eq!(before, "", "nothing has happened yet");
+    machine.send("echo the last word of boot one >/dev/kmsg; echo c >/proc/sysrq-trigger");
+    machine.next_boot();
+    assert!(machine.console().contains("Kernel panic"), "{}", machine.last_words());
+    // The agent may be there before all that is started is.
+    machine.run("systemctl is-system-running --wait");
+    let unit = machine.ask("systemctl status --no-pager systemd-pstore.service");
+    let kept = machine.ask("find /var/lib/systemd/pstore -type f -exec cat {} +");
+    for wanted in ["the last word of boot one", "sysrq triggered crash"] {
+        assert!(kept.contains(wanted), "{wanted:?} is not in what was kept:\n{kept}\n{unit}");
+    }
+    let packed = machine.ask("fieldcam diag -o /run/diag.tar.gz >&2 && base64 -w 0 /run/diag.tar.gz");
+    let file = machine.disk.beside("diag");
+    std::fs::write(&file, packed).unwrap();
+    let told = done(Command::new("sh").args(["-c", "base64 -d \"$0\" | tar -xzO"]).arg(&file));
+    assert!(told.contains("the last word of boot one"), "`fieldcam diag` leaves it out");
+    // What was kept is kept once: the place is free for the next one.
+    assert_eq!(machine.ask("ls -A /sys/fs/pstore"), "");
+}
