@@ -64,9 +64,10 @@ pack_initrd() {
         cpio --quiet --reproducible --owner 0:0 -o -H newc | "$@"' pack "$(inside "$folder")" "${compress[@]}" >"$2"
 }
 
-# slot_arguments CONSOLE [MORE]: the kernel's command line of a slot. Huge pages cost the daemon 40 MiB of a small box.
+# slot_arguments CONSOLE [MORE]: the kernel's command line of a slot. With `gpt` it takes the partition table's second copy
+# when the first is torn. Huge pages cost the daemon 40 MiB of a small box.
 slot_arguments() {
-    printf '%s' "console=tty0 console=$1,115200 panic=10 systemd.gpt_auto=0 loglevel=4 transparent_hugepage=never" \
+    printf '%s' "console=tty0 console=$1,115200 panic=10 gpt systemd.gpt_auto=0 loglevel=4 transparent_hugepage=never" \
         " fieldcam.verity=$verity${2:+ $2}"
 }
 

@@ -27,11 +27,16 @@ pub(super) async fn reset(link: &mut Link, confirm: Option<String>, keep: bool, 
     Ok(())
 }
 
-/// Asks for it. Answers with what the box says, or what it had no time to say.
+/// Asks for it. Answers with what the box says; what it did not say it may not have done, and its key may be needed still.
 async fn ask(link: &mut Link, confirm: &str, keep: bool) -> Result<Value> {
     match link.call("factory_reset", Some(json!({ "confirm": confirm, "keep_recordings": keep }))).await {
-        // A box that stops at once may end the connection before its answer is out.
-        Err(_) if link.is_stopped() => Ok(json!({ "message": "the box restarts and forgets its owner" })),
+        Err(_) if link.is_stopped() => {
+            Err(Error::new(ErrorKind::DependencyFailed, "The box stopped before it had answered").with(
+                "suggestion",
+                "wait until it is back: when it shows a claim code it was reset, and fieldcam ctl claim takes it; else \
+                 ask once more",
+            ))
+        }
         raw => read(&raw?),
     }
 }
@@ -87,11 +92,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_box_that_stops_before_it_has_answered_is_reset() {
+    async fn only_a_box_that_says_so_is_reset() {
         let answered = asks(Some(r#""result":{"accepted":true,"message":"yes"}"#), CloseCode::Away).await;
         assert_eq!(answered.unwrap()["message"], "yes");
-        let stopped = asks(None, CloseCode::Away).await.unwrap();
-        assert!(stopped["message"].as_str().unwrap().contains("forgets its owner"), "{stopped}");
+        let stopped = asks(None, CloseCode::Away).await.unwrap_err();
+        assert!(stopped.message().contains("before it had answered"), "{stopped:?}");
         let refused = r#""error":{"code":-32030,"message":"no","data":{}}"#;
         assert!(asks(Some(refused), CloseCode::Away).await.is_err(), "its word counts");
         assert!(asks(None, CloseCode::Policy).await.is_err(), "hung up on");

@@ -183,4 +183,10 @@ fn a_data_partition_is_repaired_and_a_full_one_keeps_its_footage() {
     });
     assert!(refused.to_string().contains("full"), "{refused}");
     assert!(laptop.watches(&machine, &recording) >= 3.0);
+
+    // Nor does it need room to start.
+    machine.ask("systemctl --no-block reboot");
+    machine.next_boot();
+    wait_within(PATIENCE, "it answers again", || laptop.health(&machine));
+    assert!(laptop.watches(&machine, &recording) >= 3.0);
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -106,6 +106,18 @@ impl Disk {
         let fact = fact(&built("FIELDCAM_TEST_IMAGE"), &format!("partition {name}"));
         let numbers: Vec<u64> = fact.split(' ').map(|n| n.parse().unwrap()).collect();
         (numbers[0] * 512, numbers[1] * 512)
+    }
+
+    /// The header of the partition table's first copy.
+    pub fn table_header(&self) -> [u8; 512] {
+        let mut header = [0; 512];
+        self.open().read_exact_at(&mut header, 512).unwrap();
+        header
+    }
+
+    /// Overwrites it.
+    pub fn put_table_header(&self, header: &[u8; 512]) {
+        self.open().write_all_at(header, 512).unwrap();
     }
 
     /// Reads `length` bytes of a partition.

@@ -20,7 +20,9 @@ fn storage(laptop: &Laptop, machine: &Machine) -> Value {
 #[ignore = "needs root and QEMU: scripts/test image"]
 fn a_flashed_card_makes_its_data_grows_it_and_keeps_what_is_on_it() {
     let laptop = Laptop::new();
-    let machine = Machine::start(Disk::flashed());
+    let disk = Disk::flashed();
+    let fresh = disk.table_header();
+    let machine = Machine::start(disk);
     laptop.claim(&machine);
     let of_disk = storage(&laptop, &machine);
     assert_eq!(of_disk["status"], "healthy", "{of_disk}");
@@ -28,9 +30,14 @@ fn a_flashed_card_makes_its_data_grows_it_and_keeps_what_is_on_it() {
     let total = metrics["total_space"].as_u64().unwrap_or_else(|| panic!("{metrics}"));
     assert!(total > machine.disk.partition("data").1 * 3, "data did not grow: {metrics}");
 
-    // The box is ours after a cut, so it wrote that down on the disk.
-    let machine = Machine::start(machine.cut());
+    // The box is ours after a cut, so it wrote that down on the disk. And as if the cut had come while data grew: the
+    // entries of the partition table are new, their header is not yet.
+    let disk = machine.cut();
+    assert_ne!(disk.table_header(), fresh);
+    disk.put_table_header(&fresh);
+    let machine = Machine::start(disk);
     wait_within(PATIENCE, "the box answers", || laptop.answers(&machine).then_some(()));
     let status = laptop.call(&machine, "update_status", &json!({}));
     assert_eq!(status["booted"], "A", "{status}");
+    assert_ne!(machine.cut().table_header(), fresh, "the first copy is mended");
 }
