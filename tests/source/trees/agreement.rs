@@ -259,6 +259,26 @@ fn partitions_have_the_same_names_and_sizes() {
 }
 
 #[test]
+fn the_roots_cp_takes_the_overlays_attributes_along() {
+    assert!(read("images/initrd/init").contains("chroot /root /usr/bin/cp -a "));
+    let applets = read("images/lib/disk.sh");
+    assert!(between(&applets, "for applet in ", "; do").split_whitespace().any(|name| name == "chroot"));
+    // Busybox' would lose them, and so would one that was built without libattr.
+    assert!(read("buildroot-overlay/board/common/busybox.fragment").contains("CONFIG_CHROOT=y\n"));
+    for config in defconfigs() {
+        let text = read(&config);
+        for symbol in ["BUSYBOX_SHOW_OTHERS", "ATTR", "COREUTILS"] {
+            let wanted = format!("BR2_PACKAGE_{symbol}=y");
+            assert!(text.lines().any(|line| line == wanted), "{config} lacks {wanted}");
+        }
+    }
+    let image = read(&format!("{LAYER}/recipes-fieldcam/images/fieldcam-image.bb"));
+    assert!(between(&image, "IMAGE_INSTALL = ", "\"\n").contains(" coreutils "));
+    let distro = read(&format!("{LAYER}/conf/distro/fieldcam.conf"));
+    assert!(!distro.lines().any(|line| line.starts_with("DISTRO_FEATURES:remove") && line.contains("xattr")));
+}
+
+#[test]
 fn no_key_is_in_the_trees() {
     for folder in ["buildroot-overlay", "yocto", "images"] {
         for file in files(folder) {
