@@ -2,6 +2,9 @@
 
 use std::io::{self, BufRead, ErrorKind};
 
+/// The program in the guest, a script for bash.
+pub const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/agent");
+
 /// What a command in the guest said, and its exit status.
 #[derive(Clone, Debug)]
 pub struct Said {

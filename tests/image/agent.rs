@@ -1,4 +1,4 @@
-//! Commands for the guest: the other end of `agent/agent`, over a virtio port.
+//! Commands for the guest: the other end of `common/agent`, over a virtio port.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;

@@ -9,6 +9,8 @@ use std::process::Command;
 use flate2::Crc;
 use tempfile::TempDir;
 
+use crate::common::said::AGENT;
+
 /// As big as a small card; the image is smaller, so that data has to grow.
 const SIZE: u64 = 3 << 30;
 
@@ -61,9 +63,9 @@ impl Disk {
         }
         let verity = fact(&built("FIELDCAM_TEST_IMAGE"), "verity");
         std::fs::write(slot.join("root"), verity.split(',').nth(1).unwrap()).unwrap();
-        let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/image/agent");
-        std::fs::copy(format!("{agent}/agent"), slot.join("etc/test-agent")).unwrap();
-        std::fs::copy(format!("{agent}/agent.service"), units.join("agent.service")).unwrap();
+        let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/image/agent.service");
+        std::fs::copy(AGENT, slot.join("etc/test-agent")).unwrap();
+        std::fs::copy(unit, units.join("agent.service")).unwrap();
         symlink("../agent.service", units.join("multi-user.target.wants/agent.service")).unwrap();
         std::fs::create_dir_all(slot.join("etc/modules-load.d")).unwrap();
         std::fs::write(slot.join("etc/modules-load.d/cameras.conf"), "vivid\n").unwrap();

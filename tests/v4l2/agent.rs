@@ -1,4 +1,4 @@
-//! Commands for the guest: the other end of `system/usr/lib/test/agent`, over a forwarded port.
+//! Commands for the guest: the other end of `common/agent`, over a forwarded port.
 
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};

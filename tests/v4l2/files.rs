@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::mediaserver;
+use crate::common::said::AGENT;
 use crate::common::testbox::PROGRAM;
 
-/// Units, module options and the agent, as they lie in the guest.
+/// Units and module options, as they lie in the guest.
 const SYSTEM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/v4l2/system");
 /// What every image of a box holds: of that the daemon's own, for the guest is set up in its own way.
 const COMMON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images/common");
@@ -36,13 +37,15 @@ pub fn pack(folder: &Path, image: &Path) {
         done(Command::new("cp").args(["-r", "-T"]).arg(Path::new(COMMON).join(part)).arg(place));
     }
     done(Command::new("cp").args(["-r", "-T", SYSTEM]).arg(folder));
-    let agent = folder.join("usr/lib/test/agent");
-    std::fs::set_permissions(agent, PermissionsExt::from_mode(0o755)).unwrap();
+    let tests = folder.join("usr/lib/test");
+    std::fs::create_dir_all(&tests).unwrap();
+    std::fs::copy(AGENT, tests.join("agent")).unwrap();
+    std::fs::set_permissions(tests.join("agent"), PermissionsExt::from_mode(0o755)).unwrap();
     let programs = folder.join("usr/bin");
     std::fs::create_dir_all(&programs).unwrap();
     std::fs::copy(mediaserver::binary(), programs.join("mediamtx")).unwrap();
     put_program(&programs.join("fieldcam"));
-    put_tests(&folder.join("usr/lib/test/tests"));
+    put_tests(&tests.join("tests"));
     let options = ["-all-root", "-comp", "lz4", "-quiet", "-no-progress", "-noappend"];
     done(Command::new("mksquashfs").arg(folder).arg(image).args(options));
 }
