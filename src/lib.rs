@@ -16,6 +16,7 @@
 //! | `store` | the SQLite connection, schema, queries |
 //! | `tls` | the certificate of the box, its fingerprint |
 //! | `auth` | tokens, API keys, roles, signed links, stream passwords, call rates, the audit log |
+//! | `addressing` | how a port gets its addresses: the rule for what a box may be given, and networkd's file |
 //! | `provision` | what an operator left for a new box on its boot partition, taken once |
 //! | `device` | which V4L2 devices are plugged in, and what makes each the same again |
 //! | `helper` | what needs root, for cameras and for the box: processes of their own, and the way to them; the reset button |
@@ -47,6 +48,7 @@
 //! | `app` | subcommands, composition, signals |
 //! | `fuzz` | what a fuzzer is let loose on; not in a shipped binary |
 
+pub mod addressing;
 pub mod app;
 pub mod auth;
 pub mod base;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::setting::Setting;
+use crate::addressing::Setting;
 
 /// A request is no longer than this, its line's end included: a network setting of IPv6 is the longest.
 pub(super) const LONGEST: usize = 320;

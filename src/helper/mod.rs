@@ -18,7 +18,6 @@ mod errand;
 mod places;
 mod request;
 mod serve;
-mod setting;
 mod sysfs;
 mod trial;
 
@@ -28,5 +27,4 @@ pub use errand::Errand;
 pub use places::Slot;
 pub use request::{Reach, Request};
 pub use serve::{HelperArgs, run};
-pub use setting::{Address, DNS_MAX, Mistake, Port, Setting, Static};
 pub use trial::{TRIAL, TRIAL_FOLDER, Trial};

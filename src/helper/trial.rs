@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::setting::Setting;
+use crate::addressing::Setting;
 use crate::base::Mono;
 
 /// How long it holds unless it is confirmed; the timer of images/common runs as long.

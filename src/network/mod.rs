@@ -23,8 +23,9 @@ pub use status::Status;
 
 use self::networkd::Networkd;
 use self::ports::Link;
+use crate::addressing::Setting;
 use crate::base::{Clock, Error, Mono, Result};
-use crate::helper::{self, Errand, Setting, TRIAL, TRIAL_FOLDER, Trial};
+use crate::helper::{self, Errand, TRIAL, TRIAL_FOLDER, Trial};
 use crate::notice::{Fact, Notices};
 use crate::supervise::Group;
 

@@ -146,7 +146,7 @@ pub(super) mod tests {
         ] {
             assert_eq!(method(text), want, "{text}");
         }
-        let ours = |text| method(&crate::helper::Setting::parse(text).unwrap().file());
+        let ours = |text| method(&crate::addressing::Setting::parse(text).unwrap().file());
         assert_eq!(ours("eth0 dhcp"), Some(Method::Dhcp));
         assert_eq!(ours("eth0 192.0.2.10/24"), Some(Method::Static));
     }

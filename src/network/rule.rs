@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use super::ports::Link;
 use super::ways;
+use crate::addressing::Setting;
 use crate::base::{Error, Mono, Result};
-use crate::helper::{Setting, Trial};
+use crate::helper::Trial;
 
 /// How a call reached the box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::ports::{Link, Method};
 use super::rule::seconds_left;
+use crate::addressing::{Setting, Static};
 use crate::base::Mono;
 use crate::base::clock::iso8601;
-use crate::helper::{Setting, Static, Trial};
+use crate::helper::Trial;
 
 /// All of it.
 #[derive(Debug, Serialize)]

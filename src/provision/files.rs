@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::wanted::{Ethernet, Wanted, Wifi};
-use crate::durable;
+use crate::{addressing, durable};
 
 /// The configuration's place, below the root.
 pub(super) const CONFIG: &str = "etc/fieldcam/conf.d/50-provisioned.toml";
@@ -143,21 +143,13 @@ fn with_country(main: &str, country: &str) -> String {
 }
 
 fn wired_text(wired: &Ethernet) -> String {
-    let matched =
-        wired.interface.as_ref().map_or("Type=ether\nKind=!*".into(), |name| format!("Name={name}"));
-    let (ip, bits) = wired.address;
-    let mut text = format!("{HEAD}[Match]\n{matched}\n\n[Network]\nAddress={ip}/{bits}\n");
-    for (name, ip) in [("Gateway", wired.gateway), ("DNS", wired.dns)] {
-        text.extend(ip.map(|ip| format!("{name}={ip}\n")));
-    }
-    // As on every port, so that the box is found however wrong the address is.
-    text.push_str("LinkLocalAddressing=yes\nMulticastDNS=yes\nLLMNR=no\n");
-    text
+    format!("{HEAD}{}", addressing::file(wired.port.as_ref(), Some(&wired.fixed)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addressing::{Address, Port, Static};
     use crate::base::Secret;
 
     fn nothing() -> Wanted {
@@ -204,20 +196,16 @@ mod tests {
 
     #[test]
     fn a_wired_address_is_for_one_port_or_all() {
-        let mut wired = Ethernet {
-            interface: None,
-            address: ("192.0.2.10".parse().unwrap(), 24),
-            gateway: Some("192.0.2.1".parse().unwrap()),
-            dns: None,
-        };
-        let text = wired_text(&wired);
-        assert!(
-            text.contains(
-                "[Match]\nType=ether\nKind=!*\n\n[Network]\nAddress=192.0.2.10/24\nGateway=192.0.2.1\nLink"
-            ),
-            "{text}"
+        let address = Address::parse("192.0.2.10/24").unwrap();
+        let fixed = Static::new(address, Some("192.0.2.1".parse().unwrap()), vec![]).unwrap();
+        let mut wired = Ethernet { port: None, fixed };
+        assert_eq!(
+            wired_text(&wired),
+            "# From the provisioning file.\n[Match]\nType=ether\nKind=!*\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n\
+             Address=192.0.2.10/24\nGateway=192.0.2.1\nLinkLocalAddressing=yes\nIPv6AcceptRA=yes\nMulticastDNS=yes\n\
+             LLMNR=no\n"
         );
-        wired.interface = Some("eth1".into());
+        wired.port = Some(Port::parse("eth1").unwrap());
         assert!(wired_text(&wired).contains("[Match]\nName=eth1\n"));
     }
 

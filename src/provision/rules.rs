@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::addressing::{Address, Mistake, Port};
 use crate::auth::{ApiKey, ClaimCode, Role};
 use crate::base::Secret;
 use crate::config::{Rule, Shape};
@@ -61,23 +62,19 @@ pub(super) fn country() -> Rule<String> {
     })
 }
 
-pub(super) fn interface() -> Rule<String> {
-    text("an interface's name, such as \"eth0\"", |text| {
-        let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        let good = (1..=15).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('.');
-        if good { Ok(text.to_owned()) } else { Err("is no interface's name".into()) }
-    })
+pub(super) fn port() -> Rule<Port> {
+    text("a network port's name, such as \"eth0\"", |text| Port::parse(text).map_err(rule_of))
 }
 
 /// An address with the length of its network.
-pub(super) fn network() -> Rule<(IpAddr, u8)> {
-    text("an address with the length of its network, such as \"192.0.2.10/24\"", |text| {
-        let parsed = text.split_once('/').and_then(|(ip, bits)| Some((ip.parse().ok()?, bits.parse().ok()?)));
-        let most = |ip: &IpAddr| if ip.is_ipv4() { 32 } else { 128 };
-        parsed
-            .filter(|(ip, bits): &(IpAddr, u8)| (1..=most(ip)).contains(bits) && !ip.is_unspecified())
-            .ok_or_else(|| "is no address with a length".into())
+pub(super) fn address() -> Rule<Address> {
+    text("an address of the box's own with the length of its network, such as \"192.0.2.10/24\"", |text| {
+        Address::parse(text).map_err(rule_of)
     })
+}
+
+fn rule_of(mistake: Mistake) -> String {
+    mistake.rule.into()
 }
 
 pub(super) fn ip() -> Rule<IpAddr> {

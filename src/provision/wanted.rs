@@ -1,9 +1,9 @@
 //! The provisioning file, read.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use super::rules;
+use crate::addressing::{Port, Static};
 use crate::auth::{ApiKey, ClaimCode};
 use crate::base::Secret;
 use crate::config::{Mistakes, Sources, StrictFile, Table, optional, switch};
@@ -34,10 +34,9 @@ pub(super) struct Wifi {
 }
 
 pub(super) struct Ethernet {
-    pub interface: Option<String>,
-    pub address: (IpAddr, u8),
-    pub gateway: Option<IpAddr>,
-    pub dns: Option<IpAddr>,
+    /// None: every wired one.
+    pub port: Option<Port>,
+    pub fixed: Static,
 }
 
 impl Wanted {
@@ -90,21 +89,16 @@ fn wifi(file: &mut StrictFile, root: &mut Table) -> (Vec<Wifi>, Option<String>) 
 }
 
 fn ethernet(file: &mut StrictFile, mut table: Table) -> Option<Ethernet> {
-    let interface = file.take(&mut table, "interface", &optional(rules::interface())).flatten();
-    let address = file.take(&mut table, "address", &rules::network());
+    let port = file.take(&mut table, "interface", &optional(rules::port())).flatten();
+    let address = file.take(&mut table, "address", &rules::address());
     let gateway = file.take(&mut table, "gateway", &optional(rules::ip())).flatten();
     let dns = file.take(&mut table, "dns", &optional(rules::ip())).flatten();
-    if let (Some((ip, _)), Some(gateway)) = (address, gateway)
-        && ip.is_ipv4() != gateway.is_ipv4()
-    {
-        file.mistake(
-            &table.at("gateway"),
-            "is of another kind than the address",
-            "both are IPv4, or both IPv6",
-        );
-    }
+    let fixed = address.and_then(|address| {
+        let judged = Static::new(address, gateway, dns.into_iter().collect());
+        judged.map_err(|wrong| file.mistake(&table.at(wrong.param), wrong.rule, wrong.hint)).ok()
+    });
     file.done(table);
-    Some(Ethernet { interface, address: address?, gateway, dns })
+    Some(Ethernet { port, fixed: fixed? })
 }
 
 /// Keys as they are, or hashed.
@@ -179,7 +173,7 @@ mod tests {
         let wanted = read(&text).unwrap();
         assert_eq!(wanted.host_name.as_deref(), Some("gate-north"));
         assert_eq!((wanted.wifi.len(), wanted.country.as_deref()), (1, Some("DE")));
-        assert_eq!(wanted.ethernet.unwrap().address.1, 24);
+        assert_eq!(wanted.ethernet.unwrap().fixed.address.to_string(), "192.0.2.10/24");
         let keys: Vec<_> = wanted.keys.iter().map(|k| (k.id.as_str(), k.role.as_str())).collect();
         assert_eq!(keys, [("0123456789", "admin"), ("aaaaaaaaaa", "viewer")]);
         assert_eq!(wanted.keys[1].key_hash, [15; 32]);
@@ -207,7 +201,7 @@ mod tests {
             "fieldcam.toml:7: wifi[0].country: is no country's code",
             "fieldcam.toml:8: wifi[1].psk: is missing",
             "fieldcam.toml:10: wifi[1].password: unknown key",
-            "ethernet.address: is no address with a length",
+            "fieldcam.toml:12: ethernet.address: must be an address with the length of its network; write an address",
             "api_key[0].key: is no key",
             "api_key[1]: needs either key, or id and key_hash",
             "api_key: has no administrator",
@@ -218,6 +212,30 @@ mod tests {
         }
         for secret in ["hunter2", "sesame", "0000-0000"] {
             assert!(!told.contains(secret), "{told}");
+        }
+        for (lines, complaint) in [
+            (
+                "interface = \"lo\"\naddress = \"192.0.2.10/24\"",
+                "2: ethernet.interface: must be the name of a network port",
+            ),
+            (
+                "address = \"192.0.2.0/24\"",
+                "2: ethernet.address: must not be the first or the last of its network",
+            ),
+            ("address = \"127.0.0.1/8\"", "2: ethernet.address: must be one that a box may have"),
+            ("address = \"224.0.0.1/24\"", "2: ethernet.address: must be one that a box may have"),
+            (
+                "address = \"192.0.2.10/24\"\ngateway = \"198.51.100.1\"",
+                "3: ethernet.gateway: must be another address of the same network; the router's own",
+            ),
+            (
+                "address = \"192.0.2.10/24\"\ngateway = \"::1\"",
+                "3: ethernet.gateway: must be another address of the same network",
+            ),
+            ("address = \"192.0.2.10/24\"\ndns = \"127.0.0.53\"", "3: ethernet.dns: must be"),
+        ] {
+            let told = read(&format!("[ethernet]\n{lines}\n")).err().unwrap();
+            assert!(told.contains(&format!("fieldcam.toml:{complaint}")), "{complaint}\n{told}");
         }
         let both = format!(
             "claim_code = \"7Q2M-X0KV-94RD\"\n[[api_key]]\nname = \"a\"\nrole = \"admin\"\nkey = \"{KEY}\""

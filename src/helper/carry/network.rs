@@ -7,9 +7,9 @@ use std::fs;
 use std::io;
 
 use super::{Carrier, QUICK};
+use crate::addressing::Setting;
 use crate::base::Mono;
 use crate::durable;
-use crate::helper::setting::Setting;
 use crate::helper::trial::{Trial, kept, kept_name};
 
 /// Ends a trial by itself (images/common).

@@ -128,7 +128,7 @@ fn network_files(root: &Path) -> Vec<String> {
 }
 
 fn setting(text: &str) -> Errand {
-    Errand::NetworkTry(crate::helper::Setting::parse(text).unwrap())
+    Errand::NetworkTry(crate::addressing::Setting::parse(text).unwrap())
 }
 
 const RELOAD: &str = "busctl --quiet call org.freedesktop.network1 /org/freedesktop/network1 \

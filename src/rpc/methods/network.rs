@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::addressing::{Address, DNS_MAX, Mistake, Port, Setting, Static};
 use crate::base::{Error, Result};
-use crate::helper::{Address, DNS_MAX, Mistake, Port, Setting, Static};
 use crate::network::{Came, Status};
 use crate::rpc::params::{Fields, Nothing, Params};
 use crate::rpc::session::Call;

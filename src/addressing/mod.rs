@@ -1,6 +1,8 @@
 //! How a port of the box gets its addresses: as text and back, and as a file of systemd-networkd.
 //!
-//! What a client wrote is read into addresses and a name of plain letters here, and only these are ever written again.
+//! Owns the one rule for addresses that a box may be given, over the API or by its provisioning file, and the one writer
+//! of such a file. Promises: what somebody wrote is read into addresses and a name of plain letters here, and only these
+//! are ever written again; whatever is set, a port keeps its link-local addresses and the box's name. Pure.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -203,25 +205,32 @@ impl Setting {
 
     /// The text of a file of systemd-networkd, without its head.
     pub fn file(&self) -> String {
-        let mut text =
-            format!("[Match]\nName={}\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n", self.port.0);
-        match &self.fixed {
-            None => text.push_str("DHCP=yes\n"),
-            Some(Static { address, gateway, dns }) => {
-                text.push_str(&format!("Address={address}\n"));
-                text.extend(gateway.iter().map(|ip| format!("Gateway={ip}\n")));
-                text.extend(dns.iter().map(|ip| format!("DNS={ip}\n")));
-            }
-        }
-        // As on every port, so that the box is found however wrong the setting is.
-        text.push_str("LinkLocalAddressing=yes\nIPv6AcceptRA=yes\nMulticastDNS=yes\nLLMNR=no\n");
-        if self.fixed.is_none() {
-            // A wireless way is the second best, as in the image's own file.
-            let metric = if self.port.0.starts_with("wl") { "RouteMetric=2048\n" } else { "" };
-            text.push_str(&format!("\n[DHCPv4]\nUseDomains=no\nUseNTP=yes\nSendHostname=yes\n{metric}"));
-        }
-        text
+        file(Some(&self.port), self.fixed.as_ref())
     }
+}
+
+/// The text of a file of systemd-networkd, without its head: for one port, or for every wired one; without an address
+/// of its own it has DHCP.
+pub fn file(port: Option<&Port>, fixed: Option<&Static>) -> String {
+    let matched = port.map_or("Type=ether\nKind=!*".to_owned(), |port| format!("Name={port}"));
+    let mut text = format!("[Match]\n{matched}\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n");
+    match fixed {
+        None => text.push_str("DHCP=yes\n"),
+        Some(Static { address, gateway, dns }) => {
+            text.push_str(&format!("Address={address}\n"));
+            text.extend(gateway.iter().map(|ip| format!("Gateway={ip}\n")));
+            text.extend(dns.iter().map(|ip| format!("DNS={ip}\n")));
+        }
+    }
+    // As on every port, so that the box is found however wrong the setting is.
+    text.push_str("LinkLocalAddressing=yes\nIPv6AcceptRA=yes\nMulticastDNS=yes\nLLMNR=no\n");
+    if fixed.is_none() {
+        // A wireless way is the second best, as in the image's own file.
+        let wireless = port.is_some_and(|port| port.0.starts_with("wl"));
+        let metric = if wireless { "RouteMetric=2048\n" } else { "" };
+        text.push_str(&format!("\n[DHCPv4]\nUseDomains=no\nUseNTP=yes\nSendHostname=yes\n{metric}"));
+    }
+    text
 }
 
 impl fmt::Display for Port {
