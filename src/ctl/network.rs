@@ -98,7 +98,7 @@ pub async fn network(link: &mut Link, command: Option<NetworkCommand>, json: boo
 /// Reaches the box by the new way, as soon as there is one, and has it keep the setting.
 async fn follow(link: &Link, trial: &Trial) -> Result<Box<RawValue>> {
     let until = Instant::now() + Duration::from_secs(trial.seconds_left);
-    let hosts = hosts(link.host(), trial);
+    let mut hosts = hosts(link.host(), trial);
     let names = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     screen::remark(&format!(
         "{} of {} is {} for {} s; to keep it the box has to be reached at {names}",
@@ -109,14 +109,21 @@ async fn follow(link: &Link, trial: &Trial) -> Result<Box<RawValue>> {
     ));
     let mut last = None;
     loop {
-        for host in &hosts {
-            match timeout_at(until, confirm(link, host)).await {
+        for host in hosts.clone() {
+            match timeout_at(until, confirm(link, &host)).await {
                 Ok(Ok(raw)) => {
                     screen::remark(&format!("reached at {host}"));
                     return Ok(raw);
                 }
-                Ok(Err(error)) if is_over(&error) => return Err(error),
-                Ok(Err(error)) => last = Some(error),
+                Ok(Err((error, _))) if is_over(&error) => return Err(error),
+                Ok(Err((error, better))) => {
+                    last = Some(error);
+                    for host in better.iter().map(|name| link.host().named(name)) {
+                        if !hosts.contains(&host) {
+                            hosts.push(host);
+                        }
+                    }
+                }
                 Err(_) => {}
             }
         }
@@ -135,9 +142,18 @@ fn hosts(now: &Host, trial: &Trial) -> Vec<Host> {
     hosts
 }
 
-/// As a new connection to the same box, known by its certificate.
-async fn confirm(link: &Link, host: &Host) -> Result<Box<RawValue>> {
-    link.elsewhere(host).await?.call("confirm_network", None).await
+/// As a new connection to the same box, known by its certificate. A box that was reached and refuses tells where it
+/// wants to be asked: by then it may have a lease.
+async fn confirm(link: &Link, host: &Host) -> Result<Box<RawValue>, (Error, Vec<String>)> {
+    let mut there = link.elsewhere(host).await.map_err(|e| (e, Vec::new()))?;
+    match there.call("confirm_network", None).await {
+        Ok(raw) => Ok(raw),
+        Err(error) => {
+            let status = there.ask::<Status>("get_network", Value::Null).await;
+            let trial = status.ok().and_then(|status| status.trial);
+            Err((error, trial.map(|trial| trial.confirm_at).unwrap_or_default()))
+        }
+    }
 }
 
 /// Nothing is on trial any more.

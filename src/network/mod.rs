@@ -11,18 +11,16 @@ mod ports;
 mod rule;
 mod status;
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-pub use rule::Came;
+pub use rule::{Came, Kept};
 pub use status::Status;
 
 use self::networkd::Networkd;
-use self::ports::Link;
 use crate::addressing::Setting;
 use crate::base::{Clock, Error, Mono, Result};
 use crate::helper::{self, Errand, TRIAL, TRIAL_FOLDER, Trial};
@@ -86,18 +84,18 @@ impl Network {
         self.status().await
     }
 
-    /// Keeps what is on trial. Answers with the setting.
+    /// Keeps what is on trial. Answers with the setting, and whether its port has an address that leads anywhere.
     ///
-    /// Fails with `InvalidState` when nothing is on trial, when it does not hold yet, and when the connection is not
-    /// one that was made through it.
-    pub async fn confirm(&self, came: Came) -> Result<Setting> {
+    /// Fails with `InvalidState` when nothing is on trial, when it does not hold yet, when the connection is not one
+    /// that was made through it, and by DHCP while a lease may still come.
+    pub async fn confirm(&self, came: Came) -> Result<Kept> {
         let links = self.0.networkd.links().await?;
         self.has_helper()?;
         let _one = self.0.changing.lock().await;
-        let trial = rule::may_confirm(on_trial(), &links, came, &host_name(), Mono::now())?;
+        let kept = rule::may_confirm(on_trial(), &links, came, &host_name(), Mono::now())?;
         self.ask(Errand::NetworkConfirm).await?;
-        tracing::warn!(setting = %trial.setting, "a network setting was confirmed");
-        Ok(trial.setting)
+        tracing::warn!(setting = %kept.setting, bare = kept.bare, "a network setting was confirmed");
+        Ok(kept)
     }
 
     fn has_helper(&self) -> Result<()> {
@@ -157,15 +155,4 @@ fn on_trial() -> Option<Trial> {
 
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
-}
-
-/// Addresses through which a trial may be confirmed.
-fn ways(trial: &Trial, links: &[Link]) -> Vec<IpAddr> {
-    match &trial.setting.fixed {
-        Some(fixed) => vec![fixed.address.ip()],
-        None => {
-            let its = links.iter().filter(|link| link.name == trial.setting.port.name());
-            its.flat_map(Link::ips).collect()
-        }
-    }
 }

@@ -38,6 +38,9 @@ struct Place {
     bytes: Vec<u8>,
     #[serde(rename = "PrefixLength", default)]
     bits: u8,
+    /// Where networkd has it from, such as `DHCPv4`, `NDisc` or `static`.
+    #[serde(rename = "ConfigSource", default)]
+    source: String,
 }
 
 /// How a port gets its addresses.
@@ -84,16 +87,34 @@ impl Link {
 
     /// Its addresses, each with the length of its network.
     pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> + '_ {
-        self.addresses.iter().filter_map(|address| {
-            let four = <[u8; 4]>::try_from(&address.bytes[..]).map(IpAddr::from);
-            let ip = four.or_else(|_| <[u8; 16]>::try_from(&address.bytes[..]).map(IpAddr::from)).ok()?;
-            Some((ip, address.bits))
-        })
+        self.addresses.iter().filter_map(|address| Some((address.ip()?, address.bits)))
     }
 
     /// Without the lengths.
     pub fn ips(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.addresses().map(|(ip, _)| ip)
+    }
+
+    /// Those that somebody on its network gave it: neither the link-local ones, which are there anyway, nor a static one
+    /// of before that is just going.
+    pub fn given(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let given = self.addresses.iter().filter(|address| address.source != "static");
+        given.filter_map(Place::ip).filter(|ip| !is_link_local(*ip))
+    }
+}
+
+impl Place {
+    fn ip(&self) -> Option<IpAddr> {
+        let four = <[u8; 4]>::try_from(&self.bytes[..]).map(IpAddr::from);
+        four.or_else(|_| <[u8; 16]>::try_from(&self.bytes[..]).map(IpAddr::from)).ok()
+    }
+}
+
+/// One that a port gives itself, for its own cable.
+pub(super) fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 
@@ -123,6 +144,9 @@ pub(super) mod tests {
         assert_eq!(links[2].mac(), None);
         let addresses: Vec<_> = links[0].addresses().map(|(ip, bits)| format!("{ip}/{bits}")).collect();
         assert_eq!(addresses, ["fe80::5054:ff:fe12:3456/64", "192.0.2.10/24"]);
+        assert_eq!(links[0].given().map(|ip| ip.to_string()).collect::<Vec<_>>(), ["192.0.2.10"]);
+        let going = parse(&DESCRIBED.replace("\"DHCPv4\"", "\"static\"")).unwrap();
+        assert_eq!(going[0].given().count(), 0, "one of before");
         for other in ["", "7", "{\"Interfaces\":[{}]}"] {
             assert!(parse(other).is_none(), "{other}");
         }

@@ -1,9 +1,9 @@
 //! What may be tried, and who may confirm it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use super::ports::Link;
-use super::ways;
+use super::ports::{Link, is_link_local};
 use crate::addressing::Setting;
 use crate::base::{Error, Mono, Result};
 use crate::helper::Trial;
@@ -15,6 +15,18 @@ pub struct Came {
     pub local: IpAddr,
     /// When that was made.
     pub since: Mono,
+}
+
+/// A lease comes within this time or, as far as anybody can tell, not at all: half of a trial.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// What was confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The setting.
+    pub setting: Setting,
+    /// By DHCP, and no lease has come: the port has only its link-local addresses.
+    pub bare: bool,
 }
 
 /// Whether a setting may be put on trial.
@@ -47,21 +59,22 @@ pub(super) fn may_try(setting: &Setting, links: &[Link], trial: Option<&Trial>, 
 }
 
 /// Whether this connection may confirm; answers with what.
+///
+/// Link-local addresses are on a port whatever is set, so they prove nothing of a setting. By DHCP they count all the
+/// same where no lease has come in half of the trial: a laptop at a bare cable has nothing else.
 pub(super) fn may_confirm(
     trial: Option<Trial>,
     links: &[Link],
     came: Came,
     host_name: &str,
     now: Mono,
-) -> Result<Trial> {
+) -> Result<Kept> {
     let Some(trial) = trial.filter(|trial| trial.holds(now)) else {
         let hint = "what is not confirmed within 60 s is taken back; begin anew with set_network";
         return Err(Error::state("no network setting is on trial", "NO_TRIAL", &["ON_TRIAL"])
             .with("suggestion", hint));
     };
-    let ways = ways(&trial, links);
-    let shown: Vec<_> = ways.iter().map(ToString::to_string).collect();
-    let shown = if trial.setting.fixed.is_some() { shown.join(", ") } else { format!("{host_name}.local") };
+    let shown = confirm_at(&trial, links, host_name).join(" or ");
     let refused = |what: &str, hint: String| {
         let left = seconds_left(&trial, now);
         Error::state(what, "ON_TRIAL", &["CONFIRMED"])
@@ -77,11 +90,50 @@ pub(super) fn may_confirm(
         let hint = format!("make a new one to {shown} and confirm there");
         return Err(refused("this connection is older than the setting", hint));
     }
-    if !ways.contains(&came.local) {
-        let what = format!("this connection came through {}, not through the new setting", came.local);
-        return Err(refused(&what, format!("connect to {shown} and confirm there")));
+    let ways = ways(&trial, links);
+    if ways.contains(&came.local) {
+        return Ok(Kept { setting: trial.setting, bare: false });
     }
-    Ok(trial)
+    let leaseless = trial.setting.fixed.is_none() && ways.is_empty();
+    if leaseless
+        && is_link_local(came.local)
+        && its(&trial, links).any(|link| link.ips().any(|ip| ip == came.local))
+    {
+        let waited = now.since(applied);
+        if waited >= LEASE {
+            return Ok(Kept { setting: trial.setting, bare: true });
+        }
+        let wait = (LEASE - waited).as_millis().div_ceil(1000);
+        let hint = format!("without one the link-local address will do in {wait} s, on a bare cable");
+        return Err(refused(
+            "no lease has come yet; this connection came through a link-local address",
+            hint,
+        ));
+    }
+    let what = format!("this connection came through {}, not through the new setting", came.local);
+    Err(refused(&what, format!("connect to {shown} and confirm there")))
+}
+
+/// Where a trial may be confirmed: addresses that the setting gives, or the box's name while none is known.
+pub(super) fn confirm_at(trial: &Trial, links: &[Link], host_name: &str) -> Vec<String> {
+    let ways = ways(trial, links);
+    if ways.is_empty() {
+        return vec![format!("{host_name}.local")];
+    }
+    ways.iter().map(ToString::to_string).collect()
+}
+
+/// Addresses that the setting gives. By DHCP none is known before it holds.
+fn ways(trial: &Trial, links: &[Link]) -> Vec<IpAddr> {
+    match (&trial.setting.fixed, trial.applied) {
+        (Some(fixed), _) => vec![fixed.address.ip()],
+        (None, None) => Vec::new(),
+        (None, Some(_)) => its(trial, links).flat_map(Link::given).collect(),
+    }
+}
+
+fn its<'a>(trial: &'a Trial, links: &'a [Link]) -> impl Iterator<Item = &'a Link> {
+    links.iter().filter(|link| link.name == trial.setting.port.name())
 }
 
 /// Whole seconds until it is taken back.
@@ -133,7 +185,8 @@ mod tests {
             may_confirm(trial.cloned(), &links, came, "fieldcam-ab12", at(now)).map_err(|e| said(&e))
         };
         let fixed = trial("eth1 192.168.5.10/24", Some(101));
-        assert_eq!(judge(Some(&fixed), "192.168.5.10", 110, 120), Ok(fixed.clone()));
+        let kept = Kept { setting: fixed.setting.clone(), bare: false };
+        assert_eq!(judge(Some(&fixed), "192.168.5.10", 110, 120), Ok(kept));
         for (local, since, now, why) in [
             ("192.168.5.10", 110, 160, "no network setting is on trial"),
             ("192.168.5.10", 100, 120, "older than the setting"),
@@ -150,15 +203,38 @@ mod tests {
     }
 
     #[test]
-    fn by_dhcp_any_address_of_that_port_will_do() {
-        let links = parse(DESCRIBED).unwrap();
-        let dhcp = trial("eth0 dhcp", Some(101));
-        let judge = |local: &str| {
+    fn by_dhcp_an_address_that_came_confirms_and_a_link_local_one_only_where_none_did() {
+        const OWN: &str = "fe80::5054:ff:fe12:3456";
+        let judge = |described: &str, local: &str, now: u64| {
+            let links = parse(described).unwrap();
             let came = Came { local: local.parse().unwrap(), since: at(110) };
-            may_confirm(Some(dhcp.clone()), &links, came, "fieldcam-ab12", at(120)).map_err(|e| said(&e))
+            let dhcp = trial("eth0 dhcp", Some(101));
+            may_confirm(Some(dhcp), &links, came, "fieldcam-ab12", at(now))
+                .map(|kept| kept.bare)
+                .map_err(|e| said(&e))
         };
-        assert!(judge("192.0.2.10").is_ok() && judge("fe80::5054:ff:fe12:3456").is_ok());
-        let why = judge("192.0.2.11").unwrap_err();
-        assert!(why.contains("connect to fieldcam-ab12.local"), "{why}");
+        assert_eq!(judge(DESCRIBED, "192.0.2.10", 120), Ok(false));
+        for now in [120, 131, 159] {
+            let why = judge(DESCRIBED, OWN, now).unwrap_err();
+            assert!(why.contains("came through fe80") && why.contains("connect to 192.0.2.10 and"), "{why}");
+        }
+        let why = judge(DESCRIBED, "192.0.2.11", 140).unwrap_err();
+        assert!(why.contains("connect to 192.0.2.10"), "{why}");
+        // No server gives it one: the static address of before is just going, or gone.
+        for described in [
+            DESCRIBED.replace("\"DHCPv4\"", "\"static\""),
+            DESCRIBED.replace("[192,0,2,10]", "[169,254,7,8]").replace("\"DHCPv4\"", "\"IPv4LL\""),
+        ] {
+            let why = judge(&described, OWN, 120).unwrap_err();
+            assert!(why.contains("no lease has come yet") && why.contains("will do in 11 s"), "{why}");
+            assert!(why.ends_with("it is taken back in 40 s\""), "{why}");
+            assert!(judge(&described, OWN, 130).is_err());
+            assert_eq!(judge(&described, OWN, 131), Ok(true));
+            let why = judge(&described, "192.0.2.10", 140).unwrap_err();
+            assert!(why.contains("connect to fieldcam-ab12.local"), "{why}");
+            assert!(judge(&described, "fe80::1", 140).is_err(), "of another port");
+        }
+        let bare = DESCRIBED.replace("[192,0,2,10]", "[169,254,7,8]");
+        assert_eq!(judge(&bare, "169.254.7.8", 131), Ok(true));
     }
 }

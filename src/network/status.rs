@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::ports::{Link, Method};
-use super::rule::seconds_left;
+use super::rule::{confirm_at, seconds_left};
 use crate::addressing::{Setting, Static};
 use crate::base::Mono;
 use crate::base::clock::iso8601;
@@ -52,6 +52,7 @@ impl Status {
         wall_us: i64,
     ) -> Status {
         let trial = trial.filter(|trial| trial.holds(now));
+        let tried = trial.map(|trial| tried(trial, confirm_at(trial, &links, host_name), now, wall_us));
         let port = |link: Link| Port {
             kind: if link.kind == "wlan" { "wireless" } else { "wired" },
             mac: link.mac(),
@@ -61,11 +62,7 @@ impl Status {
             on_trial: trial.is_some_and(|trial| trial.setting.port.name() == link.name),
             port: link.name,
         };
-        Status {
-            ports: links.into_iter().map(port).collect(),
-            trial: trial.map(|trial| tried(trial, host_name, now, wall_us)),
-            host_name: host_name.to_owned(),
-        }
+        Status { ports: links.into_iter().map(port).collect(), trial: tried, host_name: host_name.to_owned() }
     }
 }
 
@@ -76,7 +73,7 @@ const fn word(method: Method) -> &'static str {
     }
 }
 
-fn tried(trial: &Trial, host_name: &str, now: Mono, wall_us: i64) -> Tried {
+fn tried(trial: &Trial, confirm_at: Vec<String>, now: Mono, wall_us: i64) -> Tried {
     let Setting { port, fixed } = &trial.setting;
     let left_us = i64::try_from(trial.until.since(now).as_micros()).unwrap_or(0);
     let dns = fixed.iter().flat_map(|Static { dns, .. }| dns);
@@ -89,10 +86,7 @@ fn tried(trial: &Trial, host_name: &str, now: Mono, wall_us: i64) -> Tried {
         applied: trial.applied.is_some(),
         until: iso8601(wall_us.saturating_add(left_us)),
         seconds_left: seconds_left(trial, now),
-        // Which address DHCP gives is not known before.
-        confirm_at: vec![
-            fixed.as_ref().map_or_else(|| format!("{host_name}.local"), |f| f.address.ip().to_string()),
-        ],
+        confirm_at,
     }
 }
 
@@ -104,10 +98,14 @@ mod tests {
     use crate::network::ports::{parse, tests::DESCRIBED};
 
     fn shown(trial: Option<&str>, now: u64) -> Value {
+        since(trial, None, now)
+    }
+
+    fn since(trial: Option<&str>, applied: Option<Mono>, now: u64) -> Value {
         let trial = trial.map(|text| Trial {
             setting: Setting::parse(text).unwrap(),
             until: Mono(160_000_000_000),
-            applied: None,
+            applied,
         });
         let mut links = parse(DESCRIBED).unwrap();
         links[0].method = Some(Method::Dhcp);
@@ -134,6 +132,11 @@ mod tests {
                     "confirm_at": ["192.168.5.10"] })
         );
         assert_eq!(shown(Some("eth1 dhcp"), 100)["trial"]["confirm_at"], json!(["fieldcam-ab12.local"]));
+        let leased = |port: &str| {
+            since(Some(&format!("{port} dhcp")), Some(Mono(1)), 100)["trial"]["confirm_at"].clone()
+        };
+        assert_eq!((leased("eth0"), leased("eth1")), (json!(["192.0.2.10"]), json!(["fieldcam-ab12.local"])));
+        assert_eq!(shown(Some("eth0 dhcp"), 100)["trial"]["confirm_at"], json!(["fieldcam-ab12.local"]));
         assert_eq!(shown(Some("eth1 dhcp"), 160)["trial"], Value::Null, "its time is over");
     }
 }

@@ -75,9 +75,13 @@ pub(super) struct Confirmed {
 
 pub(super) async fn confirm(call: Call, _: Nothing) -> Result<Confirmed> {
     let came = Came { local: call.reached.local, since: call.reached.since };
-    let setting = call.services.network.confirm(came).await?;
-    let message = "the setting is kept, across restarts too";
-    Ok(Confirmed { status: "CONFIRMED", port: setting.port.to_string(), message })
+    let kept = call.services.network.confirm(came).await?;
+    let message = if kept.bare {
+        "the setting is kept, across restarts too; no lease has come: the port has only its link-local address"
+    } else {
+        "the setting is kept, across restarts too"
+    };
+    Ok(Confirmed { status: "CONFIRMED", port: kept.setting.port.to_string(), message })
 }
 
 fn wrong(mistake: Mistake) -> Error {
