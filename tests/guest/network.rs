@@ -126,12 +126,23 @@ fn move_into(machine: &Machine) {
 
 /// The port's IPv4 addresses, as the kernel has them.
 fn addresses(machine: &Machine) -> Vec<String> {
+    // Link-local ones come and go beside.
+    all_addresses(machine).into_iter().filter(|ip| !ip.starts_with("169.254.")).collect()
+}
+
+/// The one that it has whatever is set.
+#[track_caller]
+fn wait_link_local(machine: &Machine) -> String {
+    wait_within(MINUTE / 2, "the port has a link-local address", || {
+        all_addresses(machine).into_iter().find(|ip| ip.starts_with("169.254."))
+    })
+}
+
+fn all_addresses(machine: &Machine) -> Vec<String> {
     let out = in_net(machine.leader(), "ip", &["-json", "-4", "address", "show", "lan0"]).output().unwrap();
     let all: Value = serde_json::from_slice(&out.stdout).unwrap_or_default();
     let all = all[0]["addr_info"].as_array().cloned().unwrap_or_default();
-    let local = all.iter().filter_map(|info| info["local"].as_str());
-    // Link-local ones come and go beside.
-    local.filter(|ip| !ip.starts_with("169.254.")).map(str::to_owned).collect()
+    all.iter().filter_map(|info| info["local"].as_str()).map(str::to_owned).collect()
 }
 
 #[track_caller]
@@ -176,6 +187,7 @@ fn a_network_setting_is_kept_when_it_is_confirmed_through_itself_and_else_taken_
     nothing_is_tried_that_cannot_be(&machine);
     what_nobody_confirms_is_taken_back(&machine, &laptop);
     what_is_reached_is_kept(&machine, &laptop);
+    without_a_lease_the_link_local_address_confirms_late(&machine, &laptop);
 
     for unit in ["fieldcam-box", "fieldcam-network-revert"] {
         let verdict =
@@ -197,6 +209,14 @@ fn what_dhcp_gives_confirms(machine: &Machine, token: &str) {
     let leased = wait_within(MINUTE / 2, "the port has an address by DHCP", || {
         addresses(machine).into_iter().find(|ip| ip.starts_with("203.0.113."))
     });
+    // That was there all the time.
+    let own = wait_link_local(machine);
+    let mut client = Client::try_connect(&format!("ws://{own}:8002/ws"), &[]).unwrap();
+    client.authenticate(token);
+    assert_eq!(client.ok("get_network", Value::Null)["trial"]["confirm_at"], json!([leased]));
+    let refused = client.call("confirm_network", Value::Null).unwrap_err();
+    let next = refused.data["suggestion"].as_str().unwrap();
+    assert!(refused.message.contains(&own) && next.contains(&leased), "{refused}");
     let mut client = Client::try_connect(&format!("ws://{leased}:8002/ws"), &[]).unwrap();
     client.authenticate(token);
     assert_eq!(client.ok("confirm_network", Value::Null)["port"], "lan0");
@@ -306,4 +326,25 @@ fn what_is_reached_is_kept(machine: &Machine, laptop: &Laptop) {
     wait_for("the laptop reaches the box", || {
         laptop.ctl("198.51.100.10", "network").status.success().then_some(())
     });
+}
+
+/// A bare cable: nobody gives addresses there.
+fn without_a_lease_the_link_local_address_confirms_late(machine: &Machine, laptop: &Laptop) {
+    ok(in_net(laptop.keeper.id(), "ip", &["address", "add", "169.254.77.1/16", "dev", "cable0"]));
+    machine.login("admin").ok("set_network", json!({ "port": "lan0", "method": "dhcp" }));
+    wait_within(MINUTE / 2, "the static address is gone", || addresses(machine).is_empty().then_some(()));
+    let own = wait_link_local(machine);
+    // A lease may still come.
+    wait_for("the box answers at its link-local address", || {
+        let out = laptop.ctl(&own, "network confirm");
+        assert!(!out.status.success(), "{}", said(&out));
+        said(&out).contains("no lease has come yet").then_some(())
+    });
+    let kept = wait_within(MINUTE, "the setting is kept", || {
+        let out = laptop.ctl(&own, "network confirm");
+        out.status.success().then(|| said(&out))
+    });
+    assert!(kept.contains("no lease has come: the port has only its link-local address"), "{kept}");
+    let row = port(&mut machine.login("admin"));
+    assert_eq!((&row["method"], &row["on_trial"]), (&json!("dhcp"), &json!(false)), "{row}");
 }
