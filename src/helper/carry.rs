@@ -44,7 +44,6 @@ impl Carrier {
             Errand::Commit { fell_back } => self.commit(fell_back).map(|()| done),
             Errand::BootState => self.boot_state(),
             Errand::Reboot => self.run("systemctl", &["--no-block", "reboot"], QUICK).map(|_| done),
-            Errand::Poweroff => self.run("systemctl", &["--no-block", "poweroff"], QUICK).map(|_| done),
             Errand::SetTime(time) => {
                 let spec = TimeSpec::new(time / 1000, time % 1000 * 1_000_000);
                 let set = clock_settime(ClockId::CLOCK_REALTIME, spec);
@@ -57,7 +56,6 @@ impl Carrier {
             Errand::NetworkTry(setting) => self.network_try(setting).map(|()| done),
             Errand::NetworkApply => self.network_apply().map(|()| done),
             Errand::NetworkConfirm => self.network_confirm().map(|()| done),
-            Errand::NetworkRevert => self.network_revert().map(|()| done),
         }
     }
 

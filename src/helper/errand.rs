@@ -19,8 +19,6 @@ pub enum Errand {
     BootState,
     /// Restart the machine.
     Reboot,
-    /// Switch it off.
-    Poweroff,
     /// Set the clock: milliseconds since 1970 UTC.
     SetTime(i64),
     /// Ask the next start for a factory reset; it does not restart the machine.
@@ -34,8 +32,6 @@ pub enum Errand {
     NetworkApply,
     /// Keep what is on trial.
     NetworkConfirm,
-    /// End the trial at once.
-    NetworkRevert,
 }
 
 /// The clock is set to nothing from before this program could exist, or after the year 2100.
@@ -50,7 +46,6 @@ impl Errand {
             ("COMMIT", Some("fell-back")) => Some(Errand::Commit { fell_back: true }),
             ("BOOT-STATE", None) => Some(Errand::BootState),
             ("REBOOT", None) => Some(Errand::Reboot),
-            ("POWEROFF", None) => Some(Errand::Poweroff),
             ("SET-TIME", Some(time)) => {
                 // One spelling for each time: no sign, no leading zero.
                 let plain = !time.starts_with('0') && time.bytes().all(|b| b.is_ascii_digit());
@@ -64,7 +59,6 @@ impl Errand {
             ("NETWORK-TRY", Some(setting)) => Setting::parse(setting).map(Errand::NetworkTry),
             ("NETWORK-APPLY", None) => Some(Errand::NetworkApply),
             ("NETWORK-CONFIRM", None) => Some(Errand::NetworkConfirm),
-            ("NETWORK-REVERT", None) => Some(Errand::NetworkRevert),
             _ => None,
         }
     }
@@ -77,14 +71,12 @@ impl fmt::Display for Errand {
             Errand::Commit { fell_back: true } => write!(f, "COMMIT fell-back"),
             Errand::BootState => write!(f, "BOOT-STATE"),
             Errand::Reboot => write!(f, "REBOOT"),
-            Errand::Poweroff => write!(f, "POWEROFF"),
             Errand::SetTime(time) => write!(f, "SET-TIME {time}"),
             Errand::FactoryReset { keep_recordings: false } => write!(f, "FACTORY-RESET all"),
             Errand::FactoryReset { keep_recordings: true } => write!(f, "FACTORY-RESET keep-recordings"),
             Errand::NetworkTry(setting) => write!(f, "NETWORK-TRY {setting}"),
             Errand::NetworkApply => write!(f, "NETWORK-APPLY"),
             Errand::NetworkConfirm => write!(f, "NETWORK-CONFIRM"),
-            Errand::NetworkRevert => write!(f, "NETWORK-REVERT"),
         }
     }
 }
@@ -103,7 +95,6 @@ mod tests {
             "COMMIT fell-back",
             "BOOT-STATE",
             "REBOOT",
-            "POWEROFF",
             "SET-TIME 1795365066409",
             "FACTORY-RESET all",
             "FACTORY-RESET keep-recordings",
@@ -111,7 +102,6 @@ mod tests {
             "NETWORK-TRY eth1 192.168.5.10/24 gateway=192.168.5.1 dns=192.168.5.1,1.1.1.1",
             "NETWORK-APPLY",
             "NETWORK-CONFIRM",
-            "NETWORK-REVERT",
         ] {
             assert_eq!(Errand::parse(good.as_bytes()).unwrap().to_string(), good);
             assert_eq!(
@@ -128,7 +118,9 @@ mod tests {
             "COMMIT fell-back ",
             "REBOOT now",
             "REBOOT\n",
-            "POWEROFF\0",
+            "REBOOT\0",
+            "POWEROFF",
+            "NETWORK-REVERT",
             "SET-TIME",
             "SET-TIME ",
             "SET-TIME -1",

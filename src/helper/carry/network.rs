@@ -60,7 +60,7 @@ impl Carrier {
     }
 
     /// Ends it: the port is set as before.
-    pub(super) fn network_revert(&self) -> Done {
+    fn network_revert(&self) -> Done {
         if self.trial()?.is_none() {
             return Err("nothing is on trial".into());
         }

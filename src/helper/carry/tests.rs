@@ -38,8 +38,7 @@ fn a_commit_names_the_good_slot_before_rauc_is_told() {
     carrier.carry_out(Errand::Commit { fell_back: true }).unwrap();
     assert_eq!(called(root)[4], "rauc status mark-bad other");
     carrier.carry_out(Errand::Reboot).unwrap();
-    carrier.carry_out(Errand::Poweroff).unwrap();
-    assert_eq!(called(root)[5..], ["systemctl --no-block reboot", "systemctl --no-block poweroff"]);
+    assert_eq!(called(root)[5..], ["systemctl --no-block reboot"]);
 }
 
 #[test]
@@ -167,21 +166,10 @@ fn a_network_setting_is_tried_with_its_end_in_sight_and_kept() {
         assert_eq!(fs::metadata(root.join(&file)).unwrap().permissions().mode() & 0o777, 0o644, "{file}");
     }
     // One that was kept is not on trial any more, and another may be.
-    for errand in [Errand::NetworkConfirm, Errand::NetworkRevert, Errand::NetworkApply] {
+    for errand in [Errand::NetworkConfirm, Errand::NetworkApply] {
         assert_eq!(carrier.carry_out(errand).unwrap_err(), "nothing is on trial");
     }
     carrier.carry_out(setting("eth1 dhcp")).unwrap();
-}
-
-#[test]
-fn a_trial_that_is_ended_leaves_nothing() {
-    let root = tempfile::tempdir().unwrap();
-    let carrier = with_networkd(root.path());
-    carrier.carry_out(setting("eth1 dhcp")).unwrap();
-    carrier.carry_out(Errand::NetworkApply).unwrap();
-    carrier.carry_out(Errand::NetworkRevert).unwrap();
-    assert!(network_files(root.path()).is_empty());
-    assert_eq!(called(root.path())[3..], [RELOAD, "systemctl stop fieldcam-network-revert.timer"]);
 }
 
 #[test]
