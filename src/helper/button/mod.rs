@@ -55,7 +55,11 @@ pub fn watch(args: &ButtonArgs) -> Result<()> {
                 if button.is_held(now) {
                     match reset(&args.socket) {
                         Ok(()) => return Ok(()),
-                        Err(why) => tracing::error!("no factory reset: {why}"),
+                        Err(Failed::Wish(why)) => tracing::error!("no factory reset: {why}"),
+                        Err(Failed::Restart(why)) => tracing::error!(
+                            "the factory reset comes with the next start, but the box does not restart ({why}): switch it \
+                             off and on"
+                        ),
                     }
                     button.forget();
                 }
@@ -64,17 +68,29 @@ pub fn watch(args: &ButtonArgs) -> Result<()> {
     }
 }
 
+/// How far it did not come, and why.
+#[derive(Debug, PartialEq, Eq)]
+enum Failed {
+    /// Nothing is reset.
+    Wish(String),
+    /// The next start resets, whenever it is.
+    Restart(String),
+}
+
 /// The wish first, the restart only when it stands.
-fn reset(socket: &Path) -> std::result::Result<(), String> {
+fn reset(socket: &Path) -> std::result::Result<(), Failed> {
     tracing::warn!("the button was held: factory reset; the box restarts and forgets everything");
-    for errand in [Errand::FactoryReset { keep_recordings: false }, Errand::Reboot] {
-        let answer = say(socket, &errand.to_string(), ANSWERED);
-        let answer = answer.map_err(|e| format!("the box's helper cannot be asked ({e})"))?;
-        if answer != "ok" {
-            return Err(crate::device::plain(answer.strip_prefix("no: ").unwrap_or("it said nothing"), 192));
-        }
+    order(socket, &Errand::FactoryReset { keep_recordings: false }).map_err(Failed::Wish)?;
+    order(socket, &Errand::Reboot).map_err(Failed::Restart)
+}
+
+fn order(socket: &Path, errand: &Errand) -> std::result::Result<(), String> {
+    let answer = say(socket, &errand.to_string(), ANSWERED);
+    let answer = answer.map_err(|e| format!("the box's helper cannot be asked ({e})"))?;
+    if answer == "ok" {
+        return Ok(());
     }
-    Ok(())
+    Err(crate::device::plain(answer.strip_prefix("no: ").unwrap_or("it said nothing"), 192))
 }
 
 #[cfg(test)]
@@ -85,7 +101,7 @@ mod tests {
     use super::*;
 
     /// A helper that answers with these, one after the other. Gives what it was asked.
-    fn asked(answers: &[&str]) -> (std::result::Result<(), String>, Vec<String>) {
+    fn asked(answers: &[&str]) -> (std::result::Result<(), Failed>, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("box.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -110,8 +126,16 @@ mod tests {
         let (done, heard) = asked(&["ok\n", "ok\n"]);
         assert_eq!((done, heard), (Ok(()), vec!["FACTORY-RESET all".into(), "REBOOT".into()]));
         let (done, heard) = asked(&["no: there is no data partition of an image here\n"]);
-        assert_eq!(done.unwrap_err(), "there is no data partition of an image here");
+        assert_eq!(done, Err(Failed::Wish("there is no data partition of an image here".into())));
         assert_eq!(heard, ["FACTORY-RESET all"]);
-        assert!(reset(Path::new("/nowhere")).unwrap_err().contains("cannot be asked"));
+        let nobody = reset(Path::new("/nowhere"));
+        assert!(matches!(nobody, Err(Failed::Wish(why)) if why.contains("cannot be asked")));
+    }
+
+    #[test]
+    fn a_wish_that_stands_is_not_denied() {
+        let (done, heard) = asked(&["ok\n", "no: systemctl failed (exit code 1): busy\n"]);
+        assert_eq!(done, Err(Failed::Restart("systemctl failed (exit code 1): busy".into())));
+        assert_eq!(heard, ["FACTORY-RESET all", "REBOOT"]);
     }
 }
