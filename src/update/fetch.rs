@@ -22,7 +22,9 @@ use url::Url;
 
 use super::bundles::{Bundles, Stored};
 use super::fault::Fault;
-use crate::base::{Error, Result};
+use super::pace::{self, Pace};
+use crate::base::units::show_size;
+use crate::base::{Error, Mono, Result};
 use crate::reach::Reach;
 use crate::supervise::beside;
 
@@ -157,6 +159,7 @@ async fn keep(
     };
     let mut incoming = bundles.receive(name, length, None).await.map_err(not_kept)?;
     let mut body = answer.into_body();
+    let mut pace = Pace::begin(Mono::now());
     loop {
         let frame = match timeout(SILENCE, body.frame()).await {
             Err(_) => return Err(cut("no more data came")),
@@ -168,6 +171,7 @@ async fn keep(
             incoming.write(&bytes).await.map_err(not_kept)?;
             tell(incoming.got(), length);
         }
+        pace.judge(Mono::now(), incoming.got()).map_err(too_slow)?;
     }
     if incoming.got() != length {
         return Err(cut("the connection ended"));
@@ -177,6 +181,15 @@ async fn keep(
 
 fn cut(why: &str) -> Fault {
     Fault::new("transfer_cut", format!("the bundle did not come whole: {why}"), "try again")
+}
+
+fn too_slow(rate: u64) -> Fault {
+    let message = format!(
+        "the bundle came too slowly: {} a second, less than {}",
+        show_size(rate),
+        show_size(pace::LEAST)
+    );
+    Fault::new("too_slow", message, "try again by a better way to the server, or upload the bundle")
 }
 
 fn unreachable(why: &str) -> Fault {

@@ -89,7 +89,12 @@ pub(super) enum Action {
 }
 
 impl Job {
-    /// Something is under way that a restart would tear.
+    /// Something is under way that a restart would tear. What was only fetched is fetched again.
+    pub fn would_be_torn(&self) -> bool {
+        matches!(self, Job::Checking { .. } | Job::Installing { .. })
+    }
+
+    /// Something is under way, and another installation waits for its end.
     pub fn is_busy(&self) -> bool {
         matches!(self, Job::Downloading { .. } | Job::Checking { .. } | Job::Installing { .. })
     }

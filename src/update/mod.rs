@@ -17,6 +17,7 @@ mod gate;
 mod here;
 mod installing;
 mod job;
+mod pace;
 mod rauc;
 mod record;
 mod slots;
@@ -200,12 +201,13 @@ impl Update {
         self.status().await
     }
 
-    /// Restarts the box in order: recordings are closed, and go on after the start.
+    /// Restarts the box in order: recordings are closed, and go on after the start. A bundle that is only being fetched
+    /// is given up.
     ///
-    /// Fails with `InvalidState` while an installation is under way, with `Unsupported` on a machine that has no
+    /// Fails with `InvalidState` while one is looked at or installed, with `Unsupported` on a machine that has no
     /// helper for it.
     pub async fn reboot(&self) -> Result<()> {
-        if self.state().job.is_busy() {
+        if self.state().job.would_be_torn() {
             return Err(busy());
         }
         if self.0.rauc.is_installing().await.unwrap_or(false) {

@@ -45,7 +45,9 @@ fn a_bundle_from_the_network_is_fetched_first_and_has_to_be_the_one_that_was_mea
     assert_eq!(job.begin(url()), Action::Fetch("http://x/y".into()));
     assert_eq!(job.step(Event::Fetching { got: 5, total: 10 }, &ours()), []);
     assert!(matches!(job, Job::Downloading { got: 5, total: 10, .. }));
+    assert!(job.is_busy() && !job.would_be_torn(), "a restart may come");
     assert_eq!(job.step(fetched("aa"), &ours()), [Action::Inspect("fetched".into())]);
+    assert!(job.is_busy() && job.would_be_torn());
 
     let mut job = checking(url());
     assert_eq!(job.step(fetched("bb"), &ours()), [Action::Remove("fetched".into())]);

@@ -247,6 +247,18 @@ fn a_bundle_comes_from_a_server_that_may_be_asked() {
     }
     client.ok("install_update", json!({ "url": "http://127.0.0.1:9/x.raucb" }));
     assert_eq!(wait_state(&mut client, "failed")["last_error"]["reason"], "host_refused");
+
+    // A server that hardly sends anything holds no restart up.
+    client.ok("install_update", json!({ "url": url }));
+    let (mut peer, _) = server.accept().unwrap();
+    peer.write_all(&[head.as_bytes(), &whole[..1]].concat()).unwrap();
+    wait_state(&mut client, "downloading");
+    let refused = client.refused("install_update", json!({ "url": url }));
+    assert_eq!(refused.code, -32020, "{refused:?}");
+    client.ok("reboot", Value::Null);
+    assert_eq!(machine.asked_of_systemd(), ["--no-block reboot"]);
+    drop(peer);
+    assert_eq!(wait_state(&mut client, "failed")["last_error"]["reason"], "transfer_cut");
 }
 
 #[test]
