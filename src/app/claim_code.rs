@@ -97,10 +97,9 @@ fn label(settings: &Settings, data: &Path) -> Result<Option<Label>> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&secrets).map_err(unusable)?;
     let code = ClaimFile::below(&secrets).read_or_make().map_err(unusable)?;
     let tls = Tls::open(&settings.server, &secrets, Clock::new().wall_us())?;
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     Ok(Some(Label {
         code,
-        host: host.trim().to_owned(),
+        host: crate::machine::host_name(),
         port: settings.server.listen.port(),
         fingerprint: tls.map(|tls| tls.fingerprint()),
     }))

@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod error;
+pub mod hex;
 pub mod id;
 pub mod query;
 pub mod secret;
@@ -14,5 +15,6 @@ pub mod units;
 
 pub use clock::{Clock, Mono};
 pub use error::{Error, ErrorKind, Result};
+pub use hex::hex;
 pub use id::{CameraId, RecordingName};
 pub use secret::Secret;

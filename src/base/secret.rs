@@ -20,7 +20,7 @@ impl Secret {
         use rand::TryRngCore;
         let mut buffer = vec![0u8; bytes];
         rand::rngs::OsRng.try_fill_bytes(&mut buffer).expect("the kernel's random source answers");
-        Self(buffer.iter().map(|b| format!("{b:02x}")).collect())
+        Self(super::hex(&buffer))
     }
 
     /// The secret itself, for the one place that needs it.

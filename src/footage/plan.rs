@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::cut::Cut;
 use super::times::{begin, end_of, lead_scale, same_form, select, shifted, starts, to_us};
-use crate::base::Result;
+use crate::base::{Result, hex};
 use crate::recording::mp4::{self, Front, Index, Reference, Split, rescale_up};
 
 /// A change of how films are made makes other films.
@@ -323,8 +323,7 @@ fn tag(plan: &Plan) -> String {
         hash.update(n.to_be_bytes());
     }
     let digest = hash.finalize();
-    let hex: String = digest.iter().take(16).map(|b| format!("{b:02x}")).collect();
-    format!("\"{hex}\"")
+    format!("\"{}\"", hex(&digest[..16]))
 }
 
 /// When a track's fragment of `base` plays, in ticks of that track.

@@ -73,14 +73,14 @@ impl Main {
     pub(super) fn new(services: Arc<Services>, rpc: Rpc, live: Live, options: &ServerOptions) -> Self {
         make_room(options.max_connections);
         // Without a name of its own the box still has its addresses.
-        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let hostname = crate::machine::host_name();
         Self {
             services,
             downloads: Downloads::default(),
             followers: Followers::default(),
             rpc,
             live,
-            hosts: Hosts::new(hostname.trim(), &options.allowed_origins),
+            hosts: Hosts::new(&hostname, &options.allowed_origins),
             seats: Arc::new(Seats::new(options.max_connections, options.max_per_address)),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             tls: options.tls.clone(),

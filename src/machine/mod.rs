@@ -13,6 +13,12 @@ pub use process::{anonymous_bytes, cpu_seconds, descendants, open_files, residen
 
 use procfs::{Current, Meminfo};
 
+/// What this machine calls itself now; empty when the kernel does not say.
+pub fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
 /// Memory in bytes that we may plan with: the machine's, or less when a control group says so.
 pub fn memory_limit() -> Option<u64> {
     let machine = Meminfo::current().ok().map(|m| m.mem_total);

@@ -24,6 +24,7 @@ use self::networkd::Networkd;
 use crate::addressing::Setting;
 use crate::base::{Clock, Error, Mono, Result};
 use crate::helper::{self, Errand, TRIAL, TRIAL_FOLDER, Trial};
+use crate::machine::host_name;
 use crate::notice::{Fact, Notices};
 use crate::supervise::Group;
 
@@ -151,8 +152,4 @@ impl Network {
 /// What is on trial, from its file in memory.
 fn on_trial() -> Option<Trial> {
     Trial::parse(&std::fs::read_to_string(Trial::path(Path::new(TRIAL_FOLDER))).ok()?)
-}
-
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }

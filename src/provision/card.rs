@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::base::hex;
 use crate::config::Mistakes;
 use crate::durable;
 
@@ -114,7 +115,7 @@ pub fn lines(mistakes: &Mistakes) -> Vec<String> {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 fn remove(path: &Path) -> io::Result<bool> {

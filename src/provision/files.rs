@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::wanted::{Ethernet, Wanted, Wifi};
+use crate::base::hex;
 use crate::{addressing, durable};
 
 /// The configuration's place, below the root.
@@ -102,11 +103,7 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
 /// iwd's name for a network's file.
 fn file_of(ssid: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b" _-".contains(&b);
-    if ssid.bytes().all(plain) {
-        format!("{ssid}.psk")
-    } else {
-        format!("={}.psk", ssid.bytes().map(|b| format!("{b:02x}")).collect::<String>())
-    }
+    if ssid.bytes().all(plain) { format!("{ssid}.psk") } else { format!("={}.psk", hex(ssid.as_bytes())) }
 }
 
 fn network(wifi: &Wifi) -> String {

@@ -17,13 +17,12 @@ pub(super) struct Names {
 /// What this machine calls itself now. Names and addresses may change later: clients that know the
 /// fingerprint do not mind.
 pub(super) fn own_names() -> Names {
-    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let found = getifaddrs().into_iter().flatten().filter_map(|i| {
         let address = i.address?;
         let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
     });
-    Names { dns: dns_names(hostname.trim()), addresses: addresses(found) }
+    Names { dns: dns_names(&crate::machine::host_name()), addresses: addresses(found) }
 }
 
 fn dns_names(hostname: &str) -> Vec<String> {

@@ -11,7 +11,7 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 use crate::base::units::show_size;
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result, hex};
 use crate::durable;
 
 /// Larger than any slot of the boards.
@@ -248,10 +248,6 @@ impl Drop for Incoming {
 fn cut_off(why: &str) -> Error {
     Error::new(ErrorKind::InvalidRequest, format!("The bundle did not come whole: {why}"))
         .with("suggestion", "send it again")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

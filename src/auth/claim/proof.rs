@@ -15,6 +15,7 @@ use rand::TryRngCore;
 use sha2::Sha256;
 
 use super::ClaimCode;
+use crate::base::hex;
 
 type Hash = Hmac<Sha256>;
 
@@ -103,7 +104,7 @@ impl ClaimKey {
 
 /// A nonce or a proof as it is sent: 64 hexadecimal digits in lower case.
 pub fn to_hex(bytes: &[u8; NONCE]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    hex(bytes)
 }
 
 /// The same read back; none: it is none.

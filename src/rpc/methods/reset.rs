@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::shared::line;
 use crate::base::{Error, Result};
 use crate::helper::{self, BOX_SOCKET, Errand};
+use crate::machine;
 use crate::rpc::params::{Fields, Params};
 use crate::rpc::session::Call;
 
@@ -40,9 +41,8 @@ pub(super) struct Accepted {
 
 /// Asks the next start for it, and for that start.
 pub(super) async fn reset(call: Call, p: Reset) -> Result<Accepted> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if !p.confirm.eq_ignore_ascii_case(name) {
+    let name = machine::host_name();
+    if !p.confirm.eq_ignore_ascii_case(&name) {
         let hint = format!("this box is called {name}: confirm with that if it is the one that is meant");
         return Err(Error::state("another box is meant", "OTHER_BOX", &["THIS_BOX"]).with("suggestion", hint));
     }
