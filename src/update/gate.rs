@@ -16,6 +16,17 @@ pub(super) struct Boot {
     pub boot_id: String,
     /// The bootloader was to try the other slot first. `None` = it was not asked.
     pub other_first: Option<bool>,
+    /// The slot that was marked good last. `None` = the bootloader does not say.
+    pub good: Option<Slot>,
+    /// The data is only for now: what is known of updates is not to be had.
+    pub temporary: bool,
+}
+
+impl Boot {
+    /// The other slot is the one that was marked good last.
+    fn other_good(&self) -> bool {
+        self.good == Some(self.slot.other())
+    }
 }
 
 /// What has to be seen before the slot is marked good.
@@ -25,6 +36,8 @@ enum Wanted {
     Answers,
     /// It is new: these cameras were live under the version before.
     Cameras(BTreeSet<CameraId>),
+    /// It is new and cannot use the data partition, which the version before may.
+    Data,
 }
 
 /// Where the gate is.
@@ -80,6 +93,10 @@ impl Gate {
         if record.committed.as_deref() == Some(boot.boot_id.as_str()) {
             return gate(Wanted::Answers, false, Stand::Committed);
         }
+        // The bootloader was told to try this one, and there is a good one to go back to.
+        if boot.temporary && boot.other_good() && boot.other_first != Some(true) {
+            return gate(Wanted::Data, false, Stand::Waiting);
+        }
         match record.pending.take() {
             // Installed in this very start: the slot that runs was judged before, or is still being.
             Some(pending) if pending.boot_id == boot.boot_id => {
@@ -94,13 +111,25 @@ impl Gate {
             // It ended half way, or the power went: nothing was to be tried.
             Some(pending) if !pending.done => gate(Wanted::Answers, false, Stand::Waiting),
             Some(pending) => {
-                let unknown =
-                    "it did not come up far enough to say why (its files, its kernel or its program failed)";
+                let unknown = "it did not come up far enough to say why (its files, its kernel or its program \
+                               failed, or it could not use the data partition)";
                 record.fallen = Some(Fallen {
                     version: pending.version,
                     reason: pending.reason.unwrap_or_else(|| unknown.into()),
                 });
-                gate(Wanted::Answers, true, Stand::Waiting)
+                gate(Wanted::Answers, !boot.other_good(), Stand::Waiting)
+            }
+            // No update: a version that was kept did not come up any more.
+            None if boot.other_first == Some(true) && boot.other_good() => {
+                let slot = boot.slot.other().word();
+                record.fallen = Some(Fallen {
+                    version: record.kept.clone().unwrap_or_else(|| "unknown".into()),
+                    reason: format!(
+                        "slot {slot} was good, but its last starts (three at most) ended before it was marked good \
+                         again: the power went each time, or it is damaged; install a version to have two again"
+                    ),
+                });
+                gate(Wanted::Answers, false, Stand::Waiting)
             }
             None => gate(Wanted::Answers, boot.other_first == Some(true), Stand::Waiting),
         }
@@ -111,7 +140,7 @@ impl Gate {
         if self.stand != Stand::Waiting {
             return Do::Wait;
         }
-        if seen.answers && self.missing(seen).is_empty() {
+        if seen.answers && !self.lacks_data() && self.missing(seen).is_empty() {
             self.stand = Stand::Committing;
             return Do::Commit { fell_back: self.fell_back };
         }
@@ -136,14 +165,19 @@ impl Gate {
     /// Cameras that were live before and are not.
     pub fn missing(&self, seen: &Seen) -> BTreeSet<CameraId> {
         match &self.wanted {
-            Wanted::Answers => BTreeSet::new(),
+            Wanted::Answers | Wanted::Data => BTreeSet::new(),
             Wanted::Cameras(cameras) => cameras.difference(&seen.live).copied().collect(),
         }
     }
 
     /// The slot has never been good with what is in it now.
     pub fn is_new(&self) -> bool {
-        matches!(self.wanted, Wanted::Cameras(_))
+        !matches!(self.wanted, Wanted::Answers)
+    }
+
+    /// It will not be good in this start: its data is only for now.
+    pub fn lacks_data(&self) -> bool {
+        matches!(self.wanted, Wanted::Data)
     }
 
     /// Where it is.

@@ -138,12 +138,17 @@ impl Update {
         let (bundles, mut record) = opened.await.map_err(Error::internal)?.map_err(Error::internal)?;
         let before = record.clone();
         let boot = match options.here.slot {
-            Some(slot) => Some(Boot {
-                slot,
-                version: options.here.version.clone(),
-                boot_id: options.here.boot_id.clone(),
-                other_first: boot_state(&options).await.and_then(|state| state.other_first(slot)),
-            }),
+            Some(slot) => {
+                let state = boot_state(&options).await;
+                Some(Boot {
+                    slot,
+                    version: options.here.version.clone(),
+                    boot_id: options.here.boot_id.clone(),
+                    other_first: state.as_ref().and_then(|state| state.other_first(slot)),
+                    good: state.and_then(|state| state.good),
+                    temporary: options.here.data.is_some(),
+                })
+            }
             None => None,
         };
         let gate = boot.as_ref().map(|boot| Gate::open(boot, &mut record, Mono::now(), options.deadline));

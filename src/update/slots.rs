@@ -32,6 +32,8 @@ pub struct SlotView {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BootState {
     pub order: Vec<String>,
+    /// The slot that was marked good last.
+    pub good: Option<Slot>,
     left: HashMap<String, u32>,
 }
 
@@ -44,6 +46,7 @@ impl BootState {
                 "order" => {
                     state.order = value.split(',').filter(|w| !w.is_empty()).map(str::to_owned).collect();
                 }
+                "good" => state.good = Slot::parse(value),
                 // RAUC and the boot script write hexadecimal.
                 "a" | "b" => {
                     let left = u32::from_str_radix(value, 16).ok();
@@ -109,10 +112,12 @@ mod tests {
             (state.order.as_slice(), state.left["A"], state.left["B"]),
             (&["B".into(), "A".into()][..], 3, 2)
         );
+        assert_eq!(state.good, Some(Slot::A));
         assert_eq!(state.other_first(Slot::A), Some(true));
         assert_eq!(state.other_first(Slot::B), Some(false));
-        for odd in ["", "order= a= b=", "a=x order", "order=,,"] {
-            assert_eq!(BootState::parse(odd).other_first(Slot::A), None, "{odd:?}");
+        for odd in ["", "order= a= b= good=", "a=x order good", "order=,, good=C"] {
+            let state = BootState::parse(odd);
+            assert_eq!((state.other_first(Slot::A), state.good), (None, None), "{odd:?}");
         }
     }
 

@@ -57,7 +57,7 @@ pub struct Commit {
     pub committed: bool,
     /// How long it may still take before the box goes back, in seconds; 0 when it is over.
     pub seconds_left: u64,
-    /// What is waited for: `api`, or cameras.
+    /// What is waited for: `api`, cameras, or `data`, which comes with the next start at the earliest.
     pub waiting_for: Vec<String>,
 }
 
@@ -130,11 +130,12 @@ impl Status {
         let commit = gate.map(|gate| {
             let waits = gate.stand() == Stand::Waiting;
             let api = (waits && !parts.answers).then(|| "api".to_owned());
+            let data = (waits && gate.lacks_data()).then(|| "data".to_owned());
             let cameras = parts.missing.iter().filter(|_| waits).map(ToString::to_string);
             Commit {
                 committed: gate.stand() == Stand::Committed,
                 seconds_left: if waits { gate.until().since(parts.now).as_secs() } else { 0 },
-                waiting_for: api.into_iter().chain(cameras).collect(),
+                waiting_for: api.into_iter().chain(data).chain(cameras).collect(),
             }
         });
         Status {

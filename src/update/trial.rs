@@ -11,7 +11,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Update;
-use super::gate::{Do, Seen, Stand};
+use super::gate::{Do, Gate, Seen, Stand};
 use crate::base::Mono;
 use crate::helper::Errand;
 
@@ -106,8 +106,10 @@ impl Update {
         let reason = {
             let mut state = self.state();
             let missing = state.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let lacks_data = state.gate.as_ref().is_some_and(Gate::lacks_data);
             let reason = match (seen.answers, missing.as_str()) {
                 (false, _) => "its API did not answer".to_owned(),
+                (true, _) if lacks_data => "it could not use the data partition".to_owned(),
                 (true, "") => "the slot could not be marked good".to_owned(),
                 (true, missing) => format!("not live again in time: {missing}"),
             };

@@ -5,7 +5,14 @@ const DEADLINE: Duration = Duration::from_secs(300);
 const START: Mono = Mono(1_000_000_000);
 
 fn boot(slot: Slot) -> Boot {
-    Boot { slot, version: "2.0.0".into(), boot_id: "now".into(), other_first: Some(false) }
+    Boot {
+        slot,
+        version: "2.0.0".into(),
+        boot_id: "now".into(),
+        other_first: Some(false),
+        good: Some(Slot::A),
+        temporary: false,
+    }
 }
 
 fn pending(boot_id: &str) -> Record {
@@ -81,6 +88,45 @@ fn a_box_that_is_back_in_the_old_slot_says_so_and_marks_the_other_bad() {
     let other = Boot { other_first: Some(true), ..boot(Slot::A) };
     let mut gate = open(&other, &mut Record::default());
     assert_eq!(gate.step(START, &seen(true, &[])), Do::Commit { fell_back: true });
+}
+
+#[test]
+fn a_new_slot_that_cannot_use_the_data_is_never_marked_and_left_by_a_restart() {
+    let new = Boot { temporary: true, ..boot(Slot::B) };
+    for other_first in [None, Some(false)] {
+        let mut gate = open(&Boot { other_first, ..new.clone() }, &mut Record::default());
+        assert!(gate.is_new() && gate.lacks_data());
+        assert_eq!(gate.step(START, &seen(true, &[0, 1])), Do::Wait);
+        assert_eq!(gate.step(START + DEADLINE, &seen(true, &[0, 1])), Do::Restart);
+    }
+    // The good one stays a box without its data, and so does one that the bootloader fell back to, or whose
+    // bootloader does not say which is good.
+    let good = Boot { temporary: true, ..boot(Slot::A) };
+    let fallen = Boot { other_first: Some(true), ..new.clone() };
+    let silent = Boot { other_first: None, good: None, ..new };
+    for boot in [good, fallen, silent] {
+        let mut gate = open(&boot, &mut Record::default());
+        assert_eq!(gate.step(START, &seen(true, &[])), Do::Commit { fell_back: false }, "{boot:?}");
+    }
+}
+
+#[test]
+fn a_kept_version_that_does_not_come_up_any_more_is_told_and_not_marked_bad() {
+    let other = Boot { other_first: Some(true), good: Some(Slot::B), ..boot(Slot::A) };
+    let mut record = Record { kept: Some("3.0.0".into()), ..Record::default() };
+    let mut gate = open(&other, &mut record);
+    let fallen = record.fallen.clone().unwrap();
+    assert!(fallen.version == "3.0.0" && fallen.reason.contains("slot B was good"), "{fallen:?}");
+    assert_eq!(gate.step(START, &seen(true, &[])), Do::Commit { fell_back: false });
+    // The image's own first version has no name here.
+    let mut record = Record::default();
+    open(&other, &mut record);
+    assert_eq!(record.fallen.unwrap().version, "unknown");
+    // One that was marked good, and the power went before that was written down.
+    let mut record = pending("before");
+    let mut gate = open(&other, &mut record);
+    assert!(record.pending.is_none() && record.fallen.is_some());
+    assert_eq!(gate.step(START, &seen(true, &[])), Do::Commit { fell_back: false });
 }
 
 #[test]

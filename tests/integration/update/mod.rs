@@ -76,6 +76,26 @@ fn a_new_version_is_installed_tried_and_kept() {
 }
 
 #[test]
+fn a_new_version_that_cannot_use_the_data_is_not_kept() {
+    let Some(tree) = rauc::tree() else { return };
+    let mut machine = Machine::start(tree);
+    let order = Command::new(machine.at("bin/fw_setenv")).args(["BOOT_ORDER", "B A"]).status().unwrap();
+    assert!(order.success());
+    machine.boot("B", "2.0.0");
+    // What was known of the update is on the partition that it cannot use.
+    fs::write(machine.at("boot/data"), "broken\n").unwrap();
+    let testbox = machine.setup().env("UPDATE__COMMIT_DEADLINE", "2s").start();
+    wait_for("the box asks to be restarted", || (machine.asked_of_systemd().len() == 1).then_some(()));
+    let status = testbox.login("viewer").ok("update_status", Value::Null);
+    assert_eq!(
+        (&status["state"], &status["commit"]["committed"]),
+        (&json!("restarting"), &json!(false)),
+        "{status}"
+    );
+    assert_eq!((machine.state("BOOT_GOOD"), machine.state("BOOT_B_LEFT")), ("A".into(), "2".into()));
+}
+
+#[test]
 fn a_box_that_nobody_owns_yet_is_marked_good_all_the_same() {
     let Some(tree) = rauc::tree() else { return };
     let machine = Machine::start(tree);
