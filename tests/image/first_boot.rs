@@ -166,6 +166,7 @@ fn a_provisioning_file_is_taken_once_and_a_file_resets_the_box() {
 
     // What somebody with the card in a Linux machine does.
     machine.ask("mkdir -p /data/system && echo all >/data/system/factory-reset && sync");
+    assert!(holds(&machine.disk, "data", PASSPHRASE.as_bytes()));
     let machine = Machine::start(machine.cut());
     let shown = another_code(&machine, "");
     let new = Laptop::new();
@@ -174,4 +175,6 @@ fn a_provisioning_file_is_taken_once_and_a_file_resets_the_box() {
     new.done(&machine, &["claim", "--code", &shown]);
     let keys = new.done(&machine, &["call", "list_api_keys", "{}"]);
     assert!(keys.contains("owner") && !keys.contains("0123456789"), "{keys}");
+    // The disk does nothing when it is told to discard.
+    assert!(!holds(&machine.disk, "data", PASSPHRASE.as_bytes()), "the passphrase can be read on the disk");
 }
