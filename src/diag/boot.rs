@@ -1,17 +1,22 @@
-//! How the machine started, what is known of its last update, and what the kernel said when it crashed.
+//! How the machine started, what is known of its last update, what the kernel said when it crashed, and what
+//! is kept of the journals of earlier starts.
 
 use std::fmt::Write;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Where systemd keeps what a crashed kernel left behind.
 pub(super) const PSTORE: &str = "/var/lib/systemd/pstore";
+/// Where images keep what their journal, which is in memory, had of importance (`keep-journal`).
+pub(super) const KEPT_JOURNAL: &str = "/data/journal";
 /// The most that is taken of one small file.
 const SMALL: u64 = 16 << 10;
 /// The most that is taken of crashes, newest first.
 const CRASHES: u64 = 1 << 20;
+/// The most that is taken of the kept journal: its end.
+const JOURNAL: u64 = 1 << 20;
 /// Folders below each other that are looked into: systemd makes one a crash, and one a boot.
 const DEPTH: u32 = 3;
 
@@ -60,6 +65,32 @@ pub(super) fn crashes(pstore: &Path) -> String {
     if out.is_empty() { "the kernel left nothing behind\n".into() } else { out }
 }
 
+/// The newest lines that are kept of the journal, through starts and versions. Blocks.
+pub(super) fn kept_journal(folder: &Path) -> String {
+    let newest = match end_of(&folder.join("log"), JOURNAL) {
+        Ok(text) => text,
+        Err(e) => return format!("no journal is kept ({})\n", e.kind()),
+    };
+    let left = JOURNAL.saturating_sub(newest.len() as u64);
+    // It is there only when the newer one has begun anew.
+    let before = end_of(&folder.join("log.before"), left).unwrap_or_default();
+    before + &newest
+}
+
+/// The last `most` bytes of a file, from the start of a line.
+fn end_of(file: &Path, most: u64) -> std::io::Result<String> {
+    let mut file = fs::File::open(file)?;
+    let excess = file.metadata()?.len().saturating_sub(most);
+    file.seek(SeekFrom::Start(excess))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    let start = match excess {
+        0 => 0,
+        _ => bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |n| n + 1),
+    };
+    Ok(String::from_utf8_lossy(&bytes[start..]).into_owned())
+}
+
 fn files_below(folder: &Path, depth: u32) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -101,6 +132,19 @@ mod tests {
         fs::write(&file, vec![b'x'; 2 * CRASHES as usize]).unwrap();
         let told = crashes(dir.path());
         assert!(told.contains("left out") && told.len() < CRASHES as usize + 1000);
+    }
+
+    #[test]
+    fn of_the_kept_journal_the_newest_lines_are_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(kept_journal(dir.path()).contains("no journal is kept"));
+        fs::write(dir.path().join("log"), "the newest\n").unwrap();
+        assert_eq!(kept_journal(dir.path()), "the newest\n");
+        let older: String = (0..200_000).map(|n| format!("older {n}\n")).collect();
+        fs::write(dir.path().join("log.before"), older).unwrap();
+        let told = kept_journal(dir.path());
+        assert!(told.ends_with("\nolder 199999\nthe newest\n"), "{}", told.len());
+        assert!(told.starts_with("older ") && told.len() as u64 <= JOURNAL, "{}", told.len());
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub async fn collect(
     let dir = data_dir.clone();
     parts.add("boot.txt", &blocking(move || boot::report(&facts, &dir)).await);
     parts.add("crashes.txt", &blocking(|| boot::crashes(Path::new(boot::PSTORE))).await);
+    let kept = blocking(|| boot::kept_journal(Path::new(boot::KEPT_JOURNAL))).await;
+    parts.add("kept-journal.txt", &kept);
     let file = data_dir.join("fieldcam.db");
     parts.add("database.txt", &blocking(move || store::inspect(&file, DATABASE_LIMIT)).await);
     let path = destination(output, &name);

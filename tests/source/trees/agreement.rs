@@ -70,6 +70,30 @@ fn a_boards_button_is_watched_and_every_board_says_which_key_it_is() {
 }
 
 #[test]
+fn what_is_kept_of_the_journal_is_where_the_daemon_reads_it() {
+    let folder = value(&read("images/common/usr/lib/fieldcam/keep-journal"), "folder");
+    assert!(read("src/diag/boot.rs").contains(&format!("KEPT_JOURNAL: &str = \"{folder}\"")), "{folder}");
+    let units = ["fieldcam-journal.service", "fieldcam-journal-end.service"]
+        .map(|unit| read(&format!("images/common/usr/lib/systemd/system/{unit}")));
+    for unit in &units {
+        let made = format!("=+/usr/bin/install -d -o root -g fieldcam -m 0750 {folder}\n");
+        assert!(unit.contains(&made) && unit.contains("=/usr/lib/fieldcam/keep-journal\n"), "{unit}");
+        assert_eq!(value(unit, "ReadWritePaths"), format!("-{folder}"));
+        assert_eq!((value(unit, "Group"), value(unit, "UMask")), ("fieldcam".into(), "0027".into()));
+        assert_eq!(value(unit, "RuntimeDirectory"), "fieldcam-journal", "both go on where the other was");
+    }
+    assert!(units[1].contains("ExecStop=/usr/lib/fieldcam/keep-journal"));
+    assert!(value(&units[1], "Before").contains("fieldcam.service"), "it stops after the daemon");
+    let preset = read("images/common/usr/lib/systemd/system-preset/00-fieldcam.preset");
+    for unit in ["fieldcam-journal.timer", "fieldcam-journal-end.service"] {
+        assert!(preset.contains(&format!("enable {unit}\n")), "{unit}");
+    }
+    assert!(
+        value(&read("images/common/usr/lib/systemd/system/fieldcam.service"), "ReadWritePaths") == "/data"
+    );
+}
+
+#[test]
 fn the_daemon_is_the_same_user_everywhere() {
     let users = read("images/common/usr/lib/sysusers.d/fieldcam.conf");
     let line = users.lines().find(|l| l.starts_with("u fieldcam ")).unwrap();
