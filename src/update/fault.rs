@@ -140,7 +140,7 @@ pub(super) fn without_paths(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What RAUC 1.13 said of real bundles.
+    /// What RAUC said of real bundles: 1.13, and 1.15 in the same words.
     #[test]
     fn each_way_to_be_wrong_has_its_own_word() {
         for (text, reason) in [

@@ -1,4 +1,4 @@
-//! The image's RAUC as a service on a bus of its own, with files for slots and a file for the bootloader's state; and
+//! The RAUC of the image as a service on a bus of its own, with files for slots and a file for the bootloader's state; and
 //! the box's helper beside it. What the machine's start would do (the bootloader, the initrd) is played here.
 
 use std::fs;
@@ -50,13 +50,9 @@ impl Machine {
             fs::File::create(at(slot)).unwrap().set_len(2 << 20).unwrap();
         }
         for name in ["ours", "other"] {
-            let out = Command::new("openssl")
-                .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
-                .args(["-subj", &format!("/CN={name}"), "-days", "3650"])
-                .arg("-keyout")
-                .arg(at(&format!("{name}.key")))
-                .arg("-out")
-                .arg(at(&format!("{name}.pem")))
+            let out = Command::new("sh")
+                .args(["-euc", MAKE_KEYS, "keys", name])
+                .current_dir(&dir)
                 .output()
                 .unwrap();
             assert!(out.status.success(), "openssl: {}", String::from_utf8_lossy(&out.stderr));
@@ -232,21 +228,34 @@ fn bus_config(socket: &Path) -> String {
     )
 }
 
+/// The box's own configuration, for files in place of partitions. Bundles are plain ones: the verity format needs a
+/// loop device and dm-verity, which only an image has for sure.
 fn system_config(dir: &Path) -> String {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("images/rauc/system.conf.in");
+    let mut text = fs::read_to_string(template).unwrap();
     let dir = dir.display();
-    let mut text = format!(
-        "[system]\ncompatible={BOARD}\nbootloader=uboot\nboot-attempts=3\nboot-attempts-primary=3\n\
-         data-directory={dir}/rauc\nmountprefix={dir}/mnt\nbundle-formats=plain verity\n[keyring]\npath={dir}/ours.pem\n"
-    );
-    for (number, letter) in ["a", "b"].into_iter().enumerate() {
-        text += &format!(
-            "[slot.rootfs.{number}]\ndevice={dir}/root_{letter}\ntype=raw\nbootname={}\n\
-             [slot.boot.{number}]\ndevice={dir}/boot_{letter}\ntype=raw\nparent=rootfs.{number}\n",
-            letter.to_uppercase()
-        );
+    for (on_a_box, here) in [
+        ("@COMPATIBLE@", BOARD.to_owned()),
+        ("bundle-formats=verity\n", format!("bundle-formats=plain verity\nmountprefix={dir}/mnt\n")),
+        ("/data/system/rauc", format!("{dir}/rauc")),
+        ("/etc/rauc/ca.pem", format!("{dir}/ours-ca.pem")),
+        ("/dev/disk/by-partlabel/", format!("{dir}/")),
+    ] {
+        assert!(text.contains(on_a_box), "no {on_a_box:?} in:\n{text}");
+        text = text.replace(on_a_box, &here);
     }
     text
 }
+
+/// An authority NAME-ca.pem and its signer NAME.pem with NAME.key, as images/lib/keys.sh makes them.
+const MAKE_KEYS: &str = "
+    new='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
+    openssl req -x509 $new -keyout $1-ca.key -out $1-ca.pem -subj /CN=$1-authority -days 3650 \
+        -addext keyUsage=critical,keyCertSign,cRLSign
+    openssl req -new $new -keyout $1.key -out $1.csr -subj /CN=$1
+    printf '%s\\n' basicConstraints=critical,CA:FALSE keyUsage=critical,digitalSignature extendedKeyUsage=codeSigning \
+        >$1.ext
+    openssl x509 -req -in $1.csr -CA $1-ca.pem -CAkey $1-ca.key -set_serial 1 -out $1.pem -extfile $1.ext -days 3650";
 
 /// What a bundle has for the root slot (`seed` 7) and the boot slot (9): nothing that a compressor makes small.
 pub fn image(seed: u64) -> Vec<u8> {
