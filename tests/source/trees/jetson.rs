@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{LAYER, at, command};
+use super::{LAYER, MACHINES, at, command, files, machine, read, value};
 
 pub(super) const BACKEND: &str =
     "yocto/meta-fieldcam/dynamic-layers/tegra/recipes-bsp/fieldcam-nvbootctrl/files/rauc-nvbootctrl";
@@ -149,5 +149,28 @@ fn the_initrd_learns_slot_and_names_from_the_boot_chain() {
             .unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         assert_eq!(said.trim(), format!("{slot} APP APP_b UDA other"), "{arguments}");
+    }
+}
+
+#[test]
+fn no_machine_without_the_partition_that_a_laptop_reads_waits_for_it() {
+    const CARD: &str = "run-fieldcam-card.mount";
+    let unit = read(&format!("images/common/usr/lib/systemd/system/{CARD}"));
+    assert!(unit.contains("What=/dev/disk/by-partlabel/boot\n"), "{unit}");
+    // systemd.bbclass would enable a unit that says how, and fail at one that is masked.
+    assert!(!unit.contains("[Install]"), "{unit}");
+    let mask = format!("ln -s /dev/null ${{D}}${{sysconfdir}}/systemd/system/{CARD}\n");
+    for name in MACHINES {
+        let text = machine(name);
+        let has_partition = text.contains("WKS_FILE = \"fieldcam.wks.in\"");
+        let packages: Vec<String> = files(LAYER)
+            .into_iter()
+            .filter(|file| {
+                let package = file.rsplit('/').next().unwrap().split('_').next().unwrap();
+                file.ends_with(".bb") && value(&text, "FIELDCAM_BOARD_INSTALL").contains(package)
+            })
+            .collect();
+        let masked = packages.iter().any(|recipe| read(&format!("{LAYER}/{recipe}")).contains(&mask));
+        assert_eq!(masked, !has_partition, "{name}, with {packages:?}");
     }
 }

@@ -1,5 +1,5 @@
 SUMMARY = "RAUC on the slots of a Jetson"
-DESCRIPTION = "RAUC's custom bootloader backend for NVIDIA's redundant slots, and the box's word to U-Boot for a board that has none."
+DESCRIPTION = "RAUC's custom bootloader backend for NVIDIA's redundant slots, and what a box has for U-Boot and a FAT partition where there is neither."
 HOMEPAGE = "https://fieldcam.example"
 SECTION = "base"
 LICENSE = "Apache-2.0"
@@ -24,6 +24,10 @@ do_install () {
     install -d ${D}${nonarch_libdir}/fieldcam ${D}${bindir}
     install -m 0755 ${S}/rauc-nvbootctrl ${D}${nonarch_libdir}/fieldcam/rauc-nvbootctrl
     install -m 0755 ${S}/fw_setenv ${D}${bindir}/fw_setenv
+    # This layout has no partition that a laptop reads: nobody waits for it. The unit is enabled by nothing, so a mask in a
+    # package breaks no installation.
+    install -d ${D}${sysconfdir}/systemd/system
+    ln -s /dev/null ${D}${sysconfdir}/systemd/system/run-fieldcam-card.mount
 }
 
 FILES:${PN} += "${nonarch_libdir}/fieldcam"
