@@ -2,6 +2,8 @@
 
 mod network;
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ use crate::supervise::{ChildSpec, Exit, FirstWords, Spawner, Stdio, drain_lines}
 const QUICK: Duration = Duration::from_secs(10);
 /// RAUC may be started for the question, and looks at every slot first.
 const RAUC: Duration = Duration::from_secs(30);
+
+/// What the next start looks for in the first sector of `data` (`images/initrd/data`).
+const NEW_DATA: &str = "fieldcam factory-reset all";
 
 /// Carries out errands.
 pub(super) struct Carrier {
@@ -48,6 +53,9 @@ impl Carrier {
                 let spec = TimeSpec::new(time / 1000, time % 1000 * 1_000_000);
                 let set = clock_settime(ClockId::CLOCK_REALTIME, spec);
                 set.map(|()| done).map_err(|e| format!("the clock cannot be set: {e}"))
+            }
+            Errand::FactoryReset { keep_recordings } if self.places.data_is_temporary() => {
+                self.ask_for_new_data(keep_recordings).map(|()| done)
             }
             Errand::FactoryReset { keep_recordings } => {
                 let text = if keep_recordings { "keep-recordings\n" } else { "all\n" };
@@ -83,6 +91,22 @@ impl Carrier {
         };
         let order = value("BOOT_ORDER").split_whitespace().collect::<Vec<_>>().join(",");
         Ok(format!("order={order} a={} b={} good={}", value(names[1]), value(names[2]), value(names[3])))
+    }
+
+    /// A data partition that cannot be used has no files to write the wish to: it goes into the first sector, which no
+    /// data of ours is in.
+    fn ask_for_new_data(&self, keep_recordings: bool) -> std::result::Result<(), String> {
+        if keep_recordings {
+            return Err("the data partition cannot be used, so nothing of it can be kept".into());
+        }
+        let device = self.places.unusable_data().ok_or("there is no data partition")?;
+        let mut sector = [0; 512];
+        sector[..NEW_DATA.len()].copy_from_slice(NEW_DATA.as_bytes());
+        let written = OpenOptions::new().write(true).open(device).and_then(|mut device| {
+            device.write_all(&sector)?;
+            device.sync_all()
+        });
+        written.map_err(|e| format!("the wish cannot be written: {e}"))
     }
 
     /// Runs a program to its end. Answers with its standard output; `Err` holds the first of its words.

@@ -13,6 +13,9 @@ pub struct Places {
     /// What the start of the system left behind
     #[arg(long, value_name = "DIR", hide = true, default_value = "/run/fieldcam-boot")]
     boot: PathBuf,
+    /// Folder of the devices
+    #[arg(long, value_name = "DIR", hide = true, default_value = "/dev")]
+    devices: PathBuf,
     /// Root's own part of the data partition
     #[arg(long, value_name = "DIR", hide = true, default_value = "/data/system")]
     system: PathBuf,
@@ -102,6 +105,18 @@ impl Places {
         self.system.join("factory-reset")
     }
 
+    /// The start of the system found no data partition to use, and has put memory in its place.
+    pub(super) fn data_is_temporary(&self) -> bool {
+        self.boot.join("data").exists()
+    }
+
+    /// The data partition that could not be used. `None`: there is none.
+    pub(super) fn unusable_data(&self) -> Option<PathBuf> {
+        let name = std::fs::read_to_string(self.boot.join("data-device")).ok()?;
+        let name = Some(name.trim()).filter(|name| !name.is_empty() && !name.contains(['/', '.']))?;
+        Some(self.devices.join(name))
+    }
+
     /// What is on trial.
     pub(super) fn trial(&self) -> PathBuf {
         Trial::path(&self.trial)
@@ -120,6 +135,7 @@ impl Places {
         Places {
             programs: root.join("bin"),
             boot: root.join("boot"),
+            devices: root.join("dev"),
             system: root.join("system"),
             trial: root.join("run"),
             network: root.join("etc"),

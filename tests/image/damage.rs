@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::common::wait_within;
 use crate::disk::{Disk, done};
-use crate::laptop::{Laptop, refusal};
+use crate::laptop::{Laptop, code, refusal};
 use crate::machine::{Machine, PATIENCE};
 
 const MIB: u64 = 1 << 20;
@@ -130,15 +130,45 @@ fn a_box_without_its_data_partition_answers_and_says_so() {
     goes_on_in_memory(disk, "missing");
 }
 
-#[test]
-#[ignore = "needs root and QEMU: scripts/test image-full"]
-fn full_a_box_with_somebody_elses_data_partition_answers_says_so_and_leaves_it() {
+/// A box with somebody else's file system for data, and what is in it.
+fn with_holidays() -> (Disk, Vec<u8>) {
     let disk = Disk::flashed();
     let image = disk.beside("foreign");
     std::fs::File::create(&image).unwrap().set_len(64 * MIB).unwrap();
     done(Command::new("mkfs.fat").args(["-F", "32", "-n", "HOLIDAYS"]).arg(&image));
     let theirs = std::fs::read(&image).unwrap();
     disk.write("data", 0, &theirs);
+    (disk, theirs)
+}
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_a_factory_reset_makes_somebody_elses_data_partition_anew() {
+    let (disk, _) = with_holidays();
+    let laptop = Laptop::new();
+    let machine = Machine::start(disk);
+    laptop.claim(&machine);
+    let before = code(&machine.console());
+    let other = laptop.refused(&machine, "factory_reset", &json!({ "confirm": "another-box" }));
+    let hint = other["data"]["suggestion"].as_str().unwrap();
+    let host = hint.split([' ', ':']).find(|word| word.starts_with("fieldcam-")).unwrap();
+    let keep = json!({ "confirm": host, "keep_recordings": true });
+    let kept = laptop.refused(&machine, "factory_reset", &keep);
+    assert_eq!(kept["data"]["state"], "DATA_FOREIGN", "{kept}");
+    laptop.done(&machine, &["factory-reset", "--confirm", host]);
+    wait_within(PATIENCE, "the box shows a new claim code", || {
+        code(&machine.console()).filter(|shown| Some(shown) != before.as_ref())
+    });
+    let new = Laptop::new();
+    new.claim(&machine);
+    let storage = new.call(&machine, "get_storage_info", &json!({}));
+    assert!(storage["temporary"].is_null(), "{storage}");
+}
+
+#[test]
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_a_box_with_somebody_elses_data_partition_answers_says_so_and_leaves_it() {
+    let (disk, theirs) = with_holidays();
     let disk = goes_on_in_memory(disk, "foreign");
     assert!(disk.read("data", 0, theirs.len()) == theirs, "it was written to");
 }

@@ -104,6 +104,37 @@ fn a_factory_reset_is_a_wish_on_the_data_partition() {
     assert_eq!(fs::read_to_string(root.path().join("system/factory-reset")).unwrap(), "all\n");
 }
 
+#[test]
+fn a_data_partition_that_cannot_be_used_has_the_wish_in_its_first_sector() {
+    let root = tempfile::tempdir().unwrap();
+    let carrier = carrier(root.path());
+    let at = |name: &str| root.path().join(name);
+    for folder in ["system", "dev"] {
+        fs::create_dir(at(folder)).unwrap();
+    }
+    let all = || carrier.carry_out(Errand::FactoryReset { keep_recordings: false });
+    fs::write(at("boot/data"), "missing\n").unwrap();
+    assert_eq!(all().unwrap_err(), "there is no data partition");
+    fs::write(at("boot/data"), "foreign\n").unwrap();
+    for odd in ["../system/x\n", "\n", "gone1\n"] {
+        fs::write(at("boot/data-device"), odd).unwrap();
+        all().unwrap_err();
+    }
+    let theirs = vec![0x5a_u8; 4096];
+    fs::write(at("dev/vda7"), &theirs).unwrap();
+    fs::write(at("boot/data-device"), "vda7\n").unwrap();
+    let keep = carrier.carry_out(Errand::FactoryReset { keep_recordings: true });
+    assert!(keep.unwrap_err().contains("nothing of it can be kept"));
+    assert_eq!(fs::read(at("dev/vda7")).unwrap(), theirs);
+    all().unwrap();
+    let sector = fs::read(at("dev/vda7")).unwrap();
+    let said = String::from_utf8(sector[..512].iter().copied().filter(|b| *b != 0).collect()).unwrap();
+    assert!(sector[512..] == theirs[512..] && fs::read_dir(at("system")).unwrap().next().is_none());
+    // As the next start reads it.
+    let start = include_str!("../../../images/initrd/data");
+    assert!(start.contains(&format!("tr -d '\\000')\" = '{said}' ]")), "{said}");
+}
+
 /// A box with networkd, whose timer does not end.
 fn with_networkd(root: &Path) -> Carrier {
     programs(

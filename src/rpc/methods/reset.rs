@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::shared::line;
 use crate::base::{Error, Result};
+use crate::disk::Temporary;
 use crate::helper::{self, BOX_SOCKET, Errand};
 use crate::machine;
 use crate::rpc::params::{Fields, Params};
@@ -46,10 +47,24 @@ pub(super) async fn reset(call: Call, p: Reset) -> Result<Accepted> {
         let hint = format!("this box is called {name}: confirm with that if it is the one that is meant");
         return Err(Error::state("another box is meant", "OTHER_BOX", &["THIS_BOX"]).with("suggestion", hint));
     }
+    possible(call.services.update.here().data, p.keep_recordings)?;
     order(Path::new(BOX_SOCKET), p.keep_recordings).await?;
     tracing::warn!(by = call.login().user, keep_recordings = p.keep_recordings, "factory reset: restarting");
     let message = "the box restarts and forgets its owner, its settings and its secrets";
     Ok(Accepted { accepted: true, keep_recordings: p.keep_recordings, message })
+}
+
+/// A data partition that cannot be used is made anew, when there is one and nothing of it is to stay.
+fn possible(data: Option<Temporary>, keep_recordings: bool) -> Result<()> {
+    let (why, hint) = match data {
+        Some(why @ Temporary::Missing) => (why, "put the card or disk back and restart the box"),
+        Some(why) if keep_recordings => {
+            (why, "save what is needed from the card elsewhere, then ask without keep_recordings")
+        }
+        _ => return Ok(()),
+    };
+    let state = format!("DATA_{}", why.word().to_uppercase());
+    Err(Error::state(why.message(), &state, &["DATA_USABLE"]).with("suggestion", hint))
 }
 
 /// Has the helper note the wish, and then restart the box.
@@ -95,6 +110,23 @@ mod tests {
             };
             answers.iter().map(answer).collect()
         })
+    }
+
+    #[test]
+    fn what_cannot_be_reset_says_what_to_do() {
+        for keep in [false, true] {
+            possible(None, keep).unwrap();
+            let refused = possible(Some(Temporary::Missing), keep).unwrap_err();
+            assert_eq!(
+                (refused.kind(), &refused.data()["state"]),
+                (ErrorKind::InvalidState, &"DATA_MISSING".into())
+            );
+        }
+        for why in [Temporary::Foreign, Temporary::Broken] {
+            possible(Some(why), false).unwrap();
+            let refused = possible(Some(why), true).unwrap_err();
+            assert!(refused.data()["suggestion"].as_str().unwrap().contains("keep_recordings"));
+        }
     }
 
     #[tokio::test]
