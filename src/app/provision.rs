@@ -29,13 +29,16 @@ pub struct ProvisionArgs {
     pub(super) root: PathBuf,
 }
 
-/// Takes the file, if there is one; answers with what may stand in a log.
+/// Takes the file, if there is one; answers with what may stand in a log. Where the data is only for now it is taken for
+/// now, and stays.
 ///
 /// Fails with `Config` when the file is wrong, which is then told beside it, and when something cannot be read or
 /// written; then it is still there and is tried again at the next start.
 pub fn run(settings: &Settings, sources: &Sources, args: &ProvisionArgs) -> Result<String> {
     let data = &settings.storage.data_dir;
     let card = Card::new(&args.from, &args.root.join(NOTE));
+    // Nothing that is written now is there at the next start, nor is the note of what was taken before.
+    let temporary = settings.update.boot_facts.join("data").exists();
     let bytes = match card.look().map_err(|e| failed("the provisioning file cannot be read", e))? {
         Content::Nothing => {
             card.forget().map_err(|e| failed("the note of one that was taken cannot be removed", e))?;
@@ -46,6 +49,15 @@ pub fn run(settings: &Settings, sources: &Sources, args: &ProvisionArgs) -> Resu
             return Ok("the provisioning file was taken before; it is removed".into());
         }
         Content::Text(bytes) => bytes,
+        Content::Torn if temporary => {
+            return Ok(
+                "the provisioning file is empty; that is left to a start with the data partition".into()
+            );
+        }
+        Content::Torn => {
+            let hint = "it was not copied to its end; copy it again, and eject the card before it is pulled";
+            return Err(wrong(&card, &[format!("fieldcam.toml: is empty: {hint}")]));
+        }
         Content::TooLong => return Err(wrong(&card, &["fieldcam.toml: is larger than 1 MiB".into()])),
     };
     let text = std::str::from_utf8(&bytes).map_err(|e| {
@@ -60,6 +72,9 @@ pub fn run(settings: &Settings, sources: &Sources, args: &ProvisionArgs) -> Resu
     let owner = std::fs::metadata(data).ok().filter(|_| geteuid().is_root());
     let place = Place { root: args.root.clone(), group: owner.map(|owner| owner.gid()) };
     wanted.write(&place).map_err(|e| failed("what the provisioning file asks for cannot be written", e))?;
+    if temporary {
+        return Ok("the provisioning file was taken and stays: the data partition cannot be used".into());
+    }
     card.note(&bytes).map_err(|e| failed("it cannot be noted that the provisioning file was taken", e))?;
     end(&card)?;
     Ok("the provisioning file was taken and is removed".into())

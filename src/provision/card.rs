@@ -3,7 +3,8 @@
 //! It is taken in this order: what it asks for is done (twice is as good as once), its hash is noted on the box's own
 //! disk, its first sector is overwritten and synced, then the rest, then it is removed, and the note with it. So after
 //! a power cut it is either whole and not noted (it is taken again, before anything has run that could have changed
-//! what it asks for), or noted or begun with zeros (only its end is still to come).
+//! what it asks for), or noted, and perhaps begun with zeros (only its end is still to come). Zeros without the note are
+//! not ours: a laptop leaves them where it was pulled before what it copied was on the card.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -38,6 +39,8 @@ pub enum Content {
     Text(Vec<u8>),
     /// One that is too long to be one.
     TooLong,
+    /// One that was not copied to its end.
+    Torn,
 }
 
 impl Card {
@@ -54,18 +57,15 @@ impl Card {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Content::Nothing),
             Err(e) => return Err(e),
         };
-        let first = &bytes[..bytes.len().min(SECTOR)];
-        if !first.is_empty() && first.iter().all(|b| *b == 0) {
-            return Ok(Content::Taken);
-        }
-        if bytes.len() as u64 > MAX_BYTES {
+        let zeros = bytes.iter().take(SECTOR).all(|b| *b == 0);
+        if bytes.len() as u64 > MAX_BYTES && !zeros {
             return Ok(Content::TooLong);
         }
         match fs::read_to_string(&self.note) {
-            Ok(noted) if noted.trim() == hash(&bytes) => Ok(Content::Taken),
-            Ok(_) => Ok(Content::Text(bytes)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Content::Text(bytes)),
-            Err(e) => Err(e),
+            Ok(noted) if zeros || noted.trim() == hash(&bytes) => Ok(Content::Taken),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ if zeros => Ok(Content::Torn),
+            _ => Ok(Content::Text(bytes)),
         }
     }
 
@@ -171,10 +171,15 @@ mod tests {
         assert_eq!(states.len(), 2);
         assert!(states[0][..SECTOR].iter().all(|b| *b == 0) && states[0][SECTOR..] == text[SECTOR..]);
         assert!(states[1].iter().all(|b| *b == 0) && states[1].len() == text.len());
+        for state in &states {
+            fs::write(&path, state).unwrap();
+            assert!(matches!(card.look().unwrap(), Content::Taken));
+        }
+        // Without the note the zeros are those of a copy that did not end.
         fs::remove_file(dir.path().join("system/provisioned")).unwrap();
         for state in states {
             fs::write(&path, state).unwrap();
-            assert!(matches!(card.look().unwrap(), Content::Taken));
+            assert!(matches!(card.look().unwrap(), Content::Torn));
         }
         card.complain(&["x".into()]).unwrap();
         card.end().unwrap();
@@ -197,8 +202,6 @@ mod tests {
         fs::write(&path, vec![b'#'; MAX_BYTES as usize + 1]).unwrap();
         assert!(matches!(card.look().unwrap(), Content::TooLong));
         fs::write(&path, "").unwrap();
-        assert!(matches!(card.look().unwrap(), Content::Text(t) if t.is_empty()));
-        card.end().unwrap();
-        assert!(!path.exists());
+        assert!(matches!(card.look().unwrap(), Content::Torn));
     }
 }

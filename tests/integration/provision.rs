@@ -119,8 +119,6 @@ fn a_wrong_file_changes_nothing_and_is_told_beside_it() {
         let root = std::fs::read_dir(off.testbox.scratch().join("root")).unwrap();
         assert_eq!(root.count(), 0);
     }
-    assert_eq!(off.provision("\u{0}").status.code(), Some(0), "one that begins with zeros was taken before");
-    assert!(!off.card(ERRORS).exists());
     std::fs::write(off.card("fieldcam.toml"), b"h\xff").unwrap();
     assert!(said(&off.again()).contains("fieldcam.toml:1: is not UTF-8 text"));
 }
@@ -188,4 +186,44 @@ fn wherever_the_power_is_cut_the_file_is_taken_or_still_to_be_taken() {
     }
     println!("cut off at each of {} calls", calls - 1);
     assert!(calls > 20, "{calls}");
+}
+
+#[test]
+fn a_file_is_taken_for_now_and_stays_where_nothing_can_be_kept() {
+    let mut off = Off::new();
+    let facts = off.testbox.scratch().join("facts");
+    std::fs::create_dir(&facts).unwrap();
+    std::fs::write(facts.join("data"), "broken\n").unwrap();
+    off.testbox.change(|setup| setup.env("UPDATE__BOOT_FACTS", facts.to_str().unwrap()));
+    let text = "host_name = \"gate\"\n";
+    for out in [off.provision(text), off.again()] {
+        assert!(out.status.success() && said(&out).contains("stays"), "{}", said(&out));
+        assert_eq!(off.read("etc/hostname").trim(), "gate");
+        assert_eq!(std::fs::read_to_string(off.card("fieldcam.toml")).unwrap(), text);
+    }
+    // What was taken before cannot be told from what was torn.
+    let out = off.provision("\0\0\0\0");
+    assert!(out.status.success() && off.card("fieldcam.toml").exists(), "{}", said(&out));
+    std::fs::remove_file(facts.join("data")).unwrap();
+    let out = off.provision(text);
+    assert!(out.status.success() && !off.card("fieldcam.toml").exists(), "{}", said(&out));
+}
+
+#[test]
+fn a_file_that_was_not_copied_to_its_end_stays_and_is_told() {
+    let off = Off::new();
+    for torn in [String::new(), "\0".repeat(700)] {
+        let out = off.provision(&torn);
+        assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+        let told = std::fs::read_to_string(off.card(ERRORS)).unwrap();
+        assert!(told.contains("copy it again"), "{told}");
+        assert_eq!(std::fs::read_to_string(off.card("fieldcam.toml")).unwrap(), torn);
+    }
+    // Noted by one that was cut off at its end, they are those of its own.
+    std::fs::create_dir_all(off.testbox.scratch().join("root/data/system")).unwrap();
+    std::fs::write(off.testbox.scratch().join("root/data/system/provisioned"), "x\n").unwrap();
+    let out = off.again();
+    assert!(out.status.success() && !off.card("fieldcam.toml").exists(), "{}", said(&out));
+    let out = off.provision("host_name = \"gate\"\n");
+    assert!(out.status.success() && !off.card(ERRORS).exists(), "{}", said(&out));
 }
