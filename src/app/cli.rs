@@ -1,13 +1,14 @@
 //! The command line and what each subcommand does with it.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::auth::Role;
-use crate::base::units;
+use crate::base::{Error, units};
 use crate::{bench, config, ctl, diag, helper, mediamtx, store, tls};
 
 use super::{claim_code, compose, key, provision, secret, token};
@@ -78,7 +79,7 @@ enum Command {
     Diag {
         #[command(flatten)]
         config: ConfigArg,
-        /// File or folder to save it in [default: fieldcam-diag-HOST-TIME.tar.gz here]
+        /// File or folder to save it in, - for standard output [default: fieldcam-diag-HOST-TIME.tar.gz here]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -279,6 +280,10 @@ fn collect(arg: &ConfigArg, output: Option<PathBuf>) -> ExitCode {
     let loaded = config::load(&config::Sources::of_process(arg.config.clone()));
     let variable = || std::env::var_os("FIELDCAM_STORAGE__DATA_DIR").map(PathBuf::from);
     with_runtime(async {
+        if output.as_deref() == Some(Path::new("-")) {
+            let archive = diag::gather(loaded, variable()).await?;
+            return std::io::stdout().write_all(&archive.bytes).map_err(Error::internal);
+        }
         let archive = diag::collect(loaded, variable(), output).await?;
         say(&archive.display().to_string());
         Ok(())

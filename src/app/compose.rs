@@ -199,6 +199,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         disk: data.disk().clone(),
     };
     let retention = Retention::start(retention, Policy::of(&settings.storage), &background).await?;
+    let diagnosis = diag::Diagnosis::new(parts.spawner.clone(), own_program()?, &sources);
     let reloader = Reloader::new(
         sources,
         settings.clone(),
@@ -252,6 +253,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         tls: tls.clone(),
         update: update.clone(),
         network,
+        diagnosis,
         timing,
         clock,
     };

@@ -144,6 +144,12 @@ pub enum CtlCommand {
         #[command(subcommand)]
         command: Option<NetworkCommand>,
     },
+    /// Download what tells how the box is, without secrets, for whoever helps (administrators)
+    Diag {
+        /// File or folder to save it in [default: its name on the box]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Read the box's configuration again (on the box itself)
     Reload {
         /// Interrupt recordings where the new configuration asks for it

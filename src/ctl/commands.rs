@@ -7,6 +7,7 @@ use super::args::{CtlArgs, CtlCommand};
 use super::cameras;
 use super::claim;
 use super::control;
+use super::diag;
 use super::entered;
 use super::find;
 use super::host::{Host, Local, token_for};
@@ -83,6 +84,7 @@ pub async fn run(args: CtlArgs, local: impl FnOnce() -> Option<Local>) -> Result
             update::update(link, wish, json).await
         }
         CtlCommand::Network { command } => network::network(link, command, json).await,
+        CtlCommand::Diag { output } => diag::diag(link, output.as_deref(), json).await,
         CtlCommand::Reload { force } => reload(link, force, json).await,
         CtlCommand::FactoryReset { confirm, keep_recordings } => {
             reset::reset(link, confirm, keep_recordings, json).await

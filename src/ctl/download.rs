@@ -75,8 +75,9 @@ async fn attempt(host: &Host, path: &str, part: &Part, progress: &mut Progress) 
         headers.push((RANGE, format!("bytes={offset}-").parse().map_err(Error::internal)?));
         headers.push((IF_RANGE, tag));
     }
-    let answered =
-        web::get(host, path, &headers, async |answer| take(host, answer, part, offset, progress).await);
+    let answered = web::get(host, path, &headers, web::SILENCE_LIMIT, async |answer| {
+        take(host, answer, part, offset, progress).await
+    });
     match answered.await {
         // No connection, or none any more: what came is on the disk.
         Err(e) if e.kind() == ErrorKind::DependencyFailed && e.data().get("dependency").is_none() => {

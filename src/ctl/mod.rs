@@ -11,6 +11,7 @@ mod cameras;
 mod claim;
 mod commands;
 mod control;
+mod diag;
 mod dial;
 mod download;
 mod failure;

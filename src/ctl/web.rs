@@ -26,11 +26,13 @@ use crate::supervise::beside;
 /// How long the box may take for its answer's head, or say nothing within a body.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 
-/// `GET path`; `take` gets the answer while its connection is served beside it.
+/// `GET path`, whose answer's head may take as long as `patience`; `take` gets the answer while its connection is
+/// served beside it.
 pub async fn get<T>(
     host: &Host,
     path: &str,
     headers: &[(HeaderName, HeaderValue)],
+    patience: Duration,
     take: impl AsyncFnOnce(Response<Incoming>) -> Result<T>,
 ) -> Result<T> {
     let broken = |e: hyper::Error| failure::cut_off(host, &e.to_string());
@@ -42,7 +44,7 @@ pub async fn get<T>(
     }
     let request = request.body(Empty::<Bytes>::new()).map_err(Error::internal)?;
     beside(connection, async {
-        let answer = timeout(SILENCE_LIMIT, sender.send_request(request)).await;
+        let answer = timeout(patience, sender.send_request(request)).await;
         let answer = answer.map_err(|_| failure::cut_off(host, "no answer"))?.map_err(broken)?;
         take(answer).await
     })
@@ -61,11 +63,10 @@ pub async fn put(
     let broken = |e: hyper::Error| failure::cut_off(host, &e.to_string());
     let stream = dial(host, Trust::Pinned).await?.wire;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let token = link.token().map(|token| format!("Bearer {}", token.expose())).unwrap_or_default();
     let (told, mut sent) = tokio::sync::watch::channel(0);
     let request = Request::put(path)
         .header(HOST, host.authority())
-        .header(AUTHORIZATION, token)
+        .header(AUTHORIZATION, bearer(link)?)
         .header(CONTENT_TYPE, "application/octet-stream")
         .body(Sending { file, left: size, sent: 0, told })
         .map_err(Error::internal)?;
@@ -80,19 +81,33 @@ pub async fn put(
             }
         };
         let status = answer.status().as_u16();
-        let body = timeout(SILENCE_LIMIT, answer.into_body().collect()).await;
-        let body = body.map_err(|_| failure::cut_off(host, "no answer"))?.map_err(broken)?.to_bytes();
-        let said: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        if (200..300).contains(&status) {
-            return Ok(said);
-        }
-        match said["error"].as_str() {
-            Some(text) => Err(Error::new(ErrorKind::InvalidState, text)
-                .with("suggestion", said["hint"].as_str().unwrap_or("try again"))),
-            None => Err(failure::http_status(host, status)),
-        }
+        let said = said(host, answer).await?;
+        if (200..300).contains(&status) { Ok(said) } else { Err(refused(host, status, &said)) }
     })
     .await
+}
+
+/// The log-in of `link`, as a request carries it.
+pub fn bearer(link: &Link) -> Result<HeaderValue> {
+    let token = link.token().map(|token| format!("Bearer {}", token.expose())).unwrap_or_default();
+    HeaderValue::from_str(&token).map_err(Error::internal)
+}
+
+/// What an answer says as JSON; null when it says something else.
+pub async fn said(host: &Host, answer: Response<Incoming>) -> Result<serde_json::Value> {
+    let body = timeout(SILENCE_LIMIT, answer.into_body().collect()).await;
+    let body = body.map_err(|_| failure::cut_off(host, "no answer"))?;
+    let body = body.map_err(|e| failure::cut_off(host, &e.to_string()))?.to_bytes();
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
+}
+
+/// A refusal in the box's own words, where it has some.
+pub fn refused(host: &Host, status: u16, said: &serde_json::Value) -> Error {
+    match said["error"].as_str() {
+        Some(text) => Error::new(ErrorKind::InvalidState, text)
+            .with("suggestion", said["hint"].as_str().unwrap_or("try again")),
+        None => failure::http_status(host, status),
+    }
 }
 
 /// A file on its way out, in pieces.

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::read::GzDecoder;
+use flate2::{Compression, GzBuilder};
 use jiff::Timestamp;
 
 use crate::base::{Error, Result};
@@ -14,6 +14,26 @@ use crate::log;
 
 /// The most of one part; of a longer one the end is kept, because that is where the news is.
 const PART_BYTES: usize = 1 << 20;
+
+/// An archive that is made.
+#[derive(Debug)]
+pub struct Archive {
+    /// `fieldcam-diag-HOST-TIME.tar.gz`
+    pub name: String,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+impl Archive {
+    /// What another process made; it says its name itself. None when it is not whole enough to say one.
+    pub(super) fn received(bytes: Vec<u8>) -> Option<Self> {
+        let decoder = GzDecoder::new(&bytes[..]);
+        let name = std::str::from_utf8(decoder.header()?.filename()?).ok()?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let name = name.strip_suffix(".tar").filter(|name| name.chars().all(plain))?;
+        Some(Self { name: format!("{name}.tar.gz"), bytes })
+    }
+}
 
 /// The parts of an archive, scrubbed as they come.
 #[derive(Default)]
@@ -28,7 +48,8 @@ impl Parts {
 
     /// The file's bytes; everything lies in a folder called `name`.
     pub fn pack(&self, name: &str, now: Timestamp) -> io::Result<Vec<u8>> {
-        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+        let gzip = GzBuilder::new().filename(format!("{name}.tar")).write(Vec::new(), Compression::default());
+        let mut tar = tar::Builder::new(gzip);
         for (file, text) in &self.files {
             let mut header = tar::Header::new_gnu();
             header.set_size(text.len() as u64);
@@ -47,18 +68,17 @@ fn newest(text: &str) -> &str {
     text.get(start..).unwrap_or_default()
 }
 
-/// Where the archive goes: `output` itself, or under `name` in the folder that it is, or here.
+/// Where the archive goes: `output` itself, or under its `name` in the folder that it is, or here.
 pub(super) fn destination(output: Option<PathBuf>, name: &str) -> PathBuf {
-    let file = format!("{name}.tar.gz");
     match output {
-        Some(folder) if folder.is_dir() => folder.join(file),
+        Some(folder) if folder.is_dir() => folder.join(name),
         Some(file) => file,
-        None => file.into(),
+        None => name.into(),
     }
 }
 
 /// Writes it whole or not at all, for this user alone.
-pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
     let refused = |e: io::Error| {
         let what = format!("the archive {} cannot be written ({})", path.display(), e.kind());
         Error::dependency("storage", what)
@@ -97,8 +117,21 @@ mod tests {
     #[test]
     fn it_goes_into_a_folder_under_its_own_name() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(destination(Some(dir.path().into()), "x"), dir.path().join("x.tar.gz"));
-        assert_eq!(destination(Some("/a/b.tgz".into()), "x"), Path::new("/a/b.tgz"));
-        assert_eq!(destination(None, "x"), Path::new("x.tar.gz"));
+        assert_eq!(destination(Some(dir.path().into()), "x.tar.gz"), dir.path().join("x.tar.gz"));
+        assert_eq!(destination(Some("/a/b.tgz".into()), "x.tar.gz"), Path::new("/a/b.tgz"));
+        assert_eq!(destination(None, "x.tar.gz"), Path::new("x.tar.gz"));
+    }
+
+    #[test]
+    fn an_archive_says_its_name() {
+        let mut parts = Parts::default();
+        parts.add("a.txt", "words");
+        let packed = |name: &str| parts.pack(name, Timestamp::UNIX_EPOCH).unwrap();
+        let whole = Archive::received(packed("fieldcam-diag-box")).unwrap();
+        assert_eq!(whole.name, "fieldcam-diag-box.tar.gz");
+        assert!(Archive::received(packed("x\"; other")).is_none(), "it would not fit into a header");
+        for torn in [&whole.bytes[..12], b"", b"no archive"] {
+            assert!(Archive::received(torn.to_vec()).is_none(), "{torn:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::archive::{Parts, destination, save};
+use super::archive::{Archive, Parts, destination, save};
 use super::inside::{self, Told};
 use super::{boot, disk, process, programs};
 use crate::base::{Clock, Error, Result, Secret};
@@ -30,6 +30,17 @@ pub async fn collect(
     data_dir: Option<PathBuf>,
     output: Option<PathBuf>,
 ) -> Result<PathBuf> {
+    let Archive { name, bytes } = gather(loaded, data_dir).await?;
+    let path = destination(output, &name);
+    save(&path, &bytes)?;
+    Ok(path)
+}
+
+/// The archive in memory; the rest as with [`collect`].
+pub async fn gather(
+    loaded: std::result::Result<Loaded, Mistakes>,
+    data_dir: Option<PathBuf>,
+) -> Result<Archive> {
     let data_dir = match &loaded {
         Ok(loaded) => loaded.settings.storage.data_dir.clone(),
         Err(_) => data_dir.unwrap_or_else(|| USUAL_DATA_DIR.into()),
@@ -73,10 +84,8 @@ pub async fn collect(
     parts.add("kept-journal.txt", &kept);
     let file = data_dir.join("fieldcam.db");
     parts.add("database.txt", &blocking(move || store::inspect(&file, DATABASE_LIMIT)).await);
-    let path = destination(output, &name);
     let bytes = parts.pack(&name, now).map_err(Error::internal)?;
-    save(&path, &bytes)?;
-    Ok(path)
+    Ok(Archive { name: format!("{name}.tar.gz"), bytes })
 }
 
 /// What must not appear whoever wrote it down: the settings' secrets, and all of `secrets/`.

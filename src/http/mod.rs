@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod cors;
+mod diagnosis;
 mod downloads;
 mod file_body;
 mod files;

@@ -26,7 +26,7 @@ use super::reached::{checked_host, checked_wire};
 use super::seats::{Full, Origin, Seat, Seats};
 use super::socket::{Socket, Terms};
 use super::wire::Wire;
-use super::{ServerOptions, cors, files, frames, handshake, health_pages, index, upload};
+use super::{ServerOptions, cors, diagnosis, files, frames, handshake, health_pages, index, upload};
 use crate::auth::Remembered;
 use crate::base::Mono;
 use crate::health::Health;
@@ -379,6 +379,7 @@ async fn dispatch(
         path if path.starts_with("/update/") => {
             upload::answer(main, request, &reached, &talk.remembered).await
         }
+        "/diag" => diagnosis::answer(main, &request, &reached, &talk.remembered, &talk.terms).await,
         path if path.starts_with("/files/") => files::answer(main, &request, &talk.remembered).await,
         _ => answer::refusal(StatusCode::NOT_FOUND, "nothing is here", "GET / says what there is"),
     }

@@ -33,6 +33,7 @@ use bytes::Bytes;
 
 use crate::auth::Auth;
 use crate::base::Clock;
+use crate::diag::Diagnosis;
 use crate::external::External;
 use crate::footage::Footage;
 use crate::health::Health;
@@ -91,6 +92,8 @@ pub struct Services {
     pub update: Update,
     /// The box's network ports.
     pub network: Network,
+    /// What tells somebody elsewhere how the box is.
+    pub diagnosis: Diagnosis,
     /// Keeps and sets the clock.
     pub timing: Timing,
     /// The time of day.

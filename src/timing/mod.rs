@@ -93,7 +93,7 @@ impl Timing {
         rule::judge(asked_ms, self.0.floor_ms)?;
         self.ask(asked_ms).await.map_err(|why| {
             Error::dependency("box helper", "the clock could not be set")
-                .with("suggestion", "try again; `fieldcam diag` on the box tells more")
+                .with("suggestion", "try again; `fieldcam ctl diag` tells more")
                 .caused_by(std::io::Error::other(why))
         })?;
         tracing::warn!(asked_ms, "the clock was set by hand");

@@ -44,7 +44,7 @@ impl Fault {
     /// RAUC did not answer or is gone.
     pub(super) fn no_rauc(detail: &str) -> Self {
         let message = format!("the installer of this box does not answer ({detail})");
-        Self::new("installer_failed", message, "try again; `fieldcam diag` on the box tells more")
+        Self::new("installer_failed", message, "try again; `fieldcam ctl diag` tells more")
     }
 
     /// What RAUC said of a bundle or an installation. Paths are left out.
@@ -115,7 +115,7 @@ impl Fault {
             return Self::new("busy", "an installation is under way already", "wait for its end");
         }
         let message = format!("the installer refused: {}", without_paths(text));
-        Self::new("install_failed", message, "try again; `fieldcam diag` on the box tells more")
+        Self::new("install_failed", message, "try again; `fieldcam ctl diag` tells more")
     }
 
     /// As the answer of a call that named `param`.

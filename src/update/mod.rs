@@ -370,7 +370,7 @@ async fn ask(options: &UpdateOptions, errand: Errand) -> Result<String> {
     }
     helper::ask(&options.helper, &errand, HELP).await.map_err(|why| {
         Error::dependency("box helper", "it did not do what it was asked for")
-            .with("suggestion", "try again; `fieldcam diag` on the box tells more")
+            .with("suggestion", "try again; `fieldcam ctl diag` tells more")
             .caused_by(std::io::Error::other(why))
     })
 }

@@ -26,9 +26,10 @@ fn spoil(machine: &mut Machine, next: &str, order: &str, command: &str) {
     ));
 }
 
-/// Installs the next version on a box of two cameras, which comes back to this one. Answers with its word on it.
+/// Installs the next version on a box of two cameras, which comes back to this one. Answers with its word on it, and with
+/// what it tells about itself.
 #[track_caller]
-fn goes_back(order: &str, command: &str) -> (Machine, Value) {
+fn goes_back(order: &str, command: &str) -> (Machine, Value, String) {
     let next = built("FIELDCAM_TEST_IMAGE_NEXT");
     let version = fact(&next, "version");
     let laptop = Laptop::new();
@@ -60,13 +61,14 @@ fn goes_back(order: &str, command: &str) -> (Machine, Value) {
     let says = |line: &str| state.lines().any(|said| said == line);
     assert!(says("BOOT_ORDER=A") && says("BOOT_GOOD=A") && says("BOOT_A_LEFT=3"), "{state}");
     laptop.cameras(&machine, 2);
-    (machine, status)
+    let diag = laptop.diag(&machine);
+    (machine, status, diag)
 }
 
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_version_that_loses_a_camera_goes_back_and_says_which() {
-    let (_, status) = goes_back(
+    let (_, status, _) = goes_back(
         "Before=systemd-modules-load.service systemd-udevd.service",
         "mkdir -p /run/modprobe.d && echo options vivid n_devs=1 >/run/modprobe.d/spoil.conf",
     );
@@ -78,7 +80,7 @@ fn full_a_version_that_loses_a_camera_goes_back_and_says_which() {
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_version_that_panics_goes_back() {
     let order = "After=systemd-modules-load.service\nBefore=sysinit.target";
-    let (machine, status) = goes_back(order, "echo c >/proc/sysrq-trigger");
+    let (machine, status, _) = goes_back(order, "echo c >/proc/sysrq-trigger");
     assert!(status["message"].as_str().unwrap().contains("was taken back"), "{status}");
     assert!(machine.console().contains("Kernel panic"), "{}", machine.last_words());
 }
@@ -87,7 +89,8 @@ fn full_a_version_that_panics_goes_back() {
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_version_that_hangs_goes_back() {
     // PID 1 stands still and feeds the watchdog no more.
-    let (_, status) = goes_back("Before=sysinit.target", "echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze");
+    let (_, status, _) =
+        goes_back("Before=sysinit.target", "echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze");
     assert!(status["message"].as_str().unwrap().contains("was taken back"), "{status}");
 }
 
@@ -95,7 +98,7 @@ fn full_a_version_that_hangs_goes_back() {
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_version_whose_daemon_does_not_start_goes_back() {
     // Nor may its deadline be ten minutes here; the empty word takes them away.
-    let (_, status) = goes_back(
+    let (_, status, diag) = goes_back(
         "Before=sysinit.target fieldcam-trial.timer",
         "cd /run/systemd/system && mkdir fieldcam.service.d fieldcam-trial.timer.d && \
          printf \"[Service]\\\\nExecStartPre=/bin/false\\\\n\" >fieldcam.service.d/spoil.conf && \
@@ -108,4 +111,7 @@ fn full_a_version_whose_daemon_does_not_start_goes_back() {
         status["fell_back"]["reason"].as_str().unwrap().contains("did not come up far enough"),
         "{status}"
     );
+    // What systemd said of it, before each of the three restarts.
+    let words = diag.matches("this version is on trial and its daemon does not run").count();
+    assert!(words >= 3 && diag.contains("fieldcam.service: Failed with result"), "{words} in {diag}");
 }

@@ -104,6 +104,10 @@ fn a_box_is_closed_until_its_code_is_proved_and_belongs_to_nobody_after_a_factor
         }
     }
 
+    // Its owner has the same without a log-in.
+    let diag = laptop.diag(&machine);
+    assert!(diag.contains("runs as process") && !diag.contains(&shown), "{diag}");
+
     // It is worth something now.
     laptop.cameras(&machine, 2);
     let recording = laptop.record(&machine, "camera0", 4);

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use crate::common::testbox::PROGRAM;
 use crate::common::tls::Line;
 use crate::common::{Client, ffmpeg, wait_within};
+use crate::disk::done;
 use crate::machine::{Machine, PATIENCE};
 
 /// A user who has nothing of the box's data.
@@ -78,6 +79,14 @@ impl Laptop {
         self.done(machine, &["record", camera, "--for", &format!("{seconds}s"), "-o", film]);
         let list = self.call(machine, "list_recordings", &json!({}));
         list["files"][0]["filename"].as_str().unwrap_or_else(|| panic!("{list}")).to_owned()
+    }
+
+    /// Downloads what tells how the box is. Answers with all parts of it.
+    #[track_caller]
+    pub fn diag(&self, machine: &Machine) -> String {
+        let file = self.0.path().join("diag.tar.gz");
+        self.done(machine, &["diag", "-o", file.to_str().unwrap()]);
+        done(Command::new("tar").arg("-xzOf").arg(&file))
     }
 
     /// Downloads a recording and decodes all of it. Answers with its length in seconds.

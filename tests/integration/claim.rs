@@ -141,6 +141,7 @@ fn before_the_claim_every_door_is_closed_and_after_it_the_owner_is_in() {
         (testbox.http("/live/camera0"), &[("X-API-Key", key)]),
         (testbox.http("/cameras/camera0/frame.jpg"), &[("Authorization", &bearer)]),
         (testbox.http("/files/snapshots/a.jpg"), &[("X-API-Key", key)]),
+        (testbox.http("/diag"), &[("Authorization", &bearer)]),
     ] {
         let answer = http::get(&url, headers);
         assert_eq!(answer.status, 403, "{url}");

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Setup, TestBox, turn, wait_for};
+use crate::common::process::Process;
+use crate::common::{Setup, TestBox, http, turn, wait_for};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 /// Parts by name, and the folder they lie in.
@@ -107,6 +109,7 @@ fn the_archive_of_a_running_box_tells_much_and_holds_no_secret() {
         ("disk.txt", vec!["inodes free", "recordings", "mounts:", " rw"]),
         ("boot.txt", vec!["what the start left behind", "last time known"]),
         ("crashes.txt", vec!["the kernel"]),
+        ("kept-journal.txt", vec![]),
         ("database.txt", vec!["schema version", recording, "quick_check=ok", "snapshots: 1 rows"]),
         ("mediamtx.txt", vec!["camera1: PathState", "version"]),
         ("cameras.txt", vec!["camera1 ", "CONNECTED"]),
@@ -153,4 +156,121 @@ fn a_box_that_is_down_and_broken_can_be_described() {
     let out = testbox.fieldcam(&args);
     assert_eq!(out.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&out.stderr).contains("-o FILE"));
+}
+
+/// The process that makes an archive for the daemon.
+fn maker(testbox: &TestBox) -> Option<Process> {
+    testbox.children().into_iter().find(|p| p.command.contains(" diag --output -"))
+}
+
+#[test]
+fn an_administrator_downloads_the_archive_and_nobody_else() {
+    let _turn = turn::take();
+    let jwt = "a-configured-secret-of-this-very-test-9876543210";
+    let testbox = Setup::new().cameras(1).env("AUTH__JWT_SECRET", jwt).start();
+    let url = testbox.http("/diag");
+    for role in ["viewer", "operator"] {
+        let refused = http::get(&url, &[("Authorization", &format!("Bearer {}", testbox.token(role)))]);
+        assert_eq!(refused.status, 403, "{role}: {}", refused.text());
+        assert!(refused.json()["hint"].as_str().unwrap().contains("admin"), "{}", refused.text());
+    }
+    assert_eq!(http::get(&url, &[]).status, 401);
+    let token = testbox.token("admin");
+    let login = format!("Bearer {token}");
+    assert_eq!(http::send("PUT", &url, &[("Authorization", &login)], b"x").status, 405);
+
+    let answer = http::get(&url, &[("Authorization", &login)]);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("content-type"), Some("application/gzip"));
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+    assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string().as_str()));
+    let file = testbox.scratch().join("downloaded.tar.gz");
+    std::fs::write(&file, &answer.body).unwrap();
+    let (folder, parts) = unpack(&file);
+    let named = format!("attachment; filename=\"{folder}.tar.gz\"");
+    assert_eq!(answer.header("content-disposition"), Some(named.as_str()));
+    let pid = testbox.pid().to_string();
+    for (part, words) in [
+        ("summary.txt", vec!["runs as process", pid.as_str()]),
+        // The settings are the daemon's, from its file and its environment.
+        ("configuration.toml", vec!["jwt_secret = \"<hidden>\"", "FIELDCAM_UPDATE__HELPER"]),
+        ("cameras.txt", vec!["camera0 "]),
+        ("crashes.txt", vec!["the kernel"]),
+        ("kept-journal.txt", vec![]),
+        ("database.txt", vec!["quick_check=ok"]),
+        ("log.txt", vec!["MediaMTX runs"]),
+    ] {
+        let text = parts.get(part).unwrap_or_else(|| panic!("no {part}: {:?}", parts.keys()));
+        words.iter().for_each(|w| assert!(text.contains(w), "{part} says no {w:?}:\n{text}"));
+    }
+    assert_holds_none(&parts, &[jwt.into(), token]);
+
+    let log = testbox.login("admin").ok("get_audit_log", json!({}));
+    let entries = log["entries"].as_array().unwrap();
+    let told = |result: &str| {
+        entries.iter().filter(|e| e["action"] == "download_diagnosis" && e["result"] == result).count()
+    };
+    assert_eq!((told("ok"), told("-32002")), (1, 2), "{log}");
+}
+
+#[test]
+fn archives_are_made_one_at_a_time_and_one_that_fails_says_so() {
+    let _turn = turn::take();
+    let testbox = Setup::new().cameras(0).start();
+    let (url, login) = (testbox.http("/diag"), format!("Bearer {}", testbox.token("admin")));
+    let ask = || http::get(&url, &[("Authorization", &login)]);
+    // Whoever makes one looks for what must not be in it, and waits here.
+    let gate = testbox.data().join("secrets/gate");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(ask);
+        wait_for("an archive is being made", || maker(&testbox));
+        let second = ask();
+        assert_eq!(second.status, 429, "{}", second.text());
+        assert!(second.header("retry-after").is_some_and(|s| s.parse::<u32>().is_ok()));
+        assert!(second.json()["hint"].as_str().unwrap().contains("ask again"), "{}", second.text());
+        drop(std::fs::OpenOptions::new().write(true).open(&gate).unwrap());
+        let first = first.join().unwrap();
+        assert_eq!(first.status, 200, "{}", first.text());
+
+        let failing = scope.spawn(ask);
+        wait_for("another one is being made", || maker(&testbox)).signal(Signal::SIGKILL);
+        let failed = failing.join().unwrap();
+        assert_eq!(failed.status, 503, "{}", failed.text());
+        assert!(failed.json()["hint"].as_str().unwrap().contains("try again"), "{}", failed.text());
+    });
+    std::fs::remove_file(&gate).unwrap();
+    assert_eq!(ask().status, 200, "the next one is made again");
+}
+
+#[test]
+fn ctl_downloads_it_whole_or_leaves_nothing() {
+    let _turn = turn::take();
+    let testbox = Setup::new().cameras(1).start();
+    let folder = testbox.scratch().join("laptop");
+    std::fs::create_dir(&folder).unwrap();
+    let to = folder.to_str().unwrap();
+    let out = testbox.fieldcam(&["ctl", "--json", "diag", "-o", to]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let saved = PathBuf::from(said["saved_as"].as_str().unwrap());
+    assert_eq!(said["size"], saved.metadata().unwrap().len());
+    let (inner, parts) = unpack(&saved);
+    assert_eq!(saved, folder.join(format!("{inner}.tar.gz")));
+    assert!(parts["summary.txt"].contains("runs as process"), "{}", parts["summary.txt"]);
+
+    let file = testbox.scratch().join("mine.tar.gz");
+    let path = file.to_str().unwrap();
+    let token = testbox.scratch().join("operator");
+    std::fs::write(&token, testbox.token("operator")).unwrap();
+    let host = testbox.endpoints().address("ws");
+    let args = ["ctl", "--host", &host, "--token-file", token.to_str().unwrap(), "diag", "-o", path];
+    let refused = testbox.fieldcam(&args);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("administrators"), "{refused:?}");
+    assert!(!file.exists());
+    let out = testbox.fieldcam(&["ctl", "diag", "-o", path]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(unpack(&file).1.keys().count(), parts.keys().count());
+    assert!(!testbox.scratch().join("mine.tar.gz.part").exists());
 }
