@@ -82,6 +82,9 @@ enum Command {
         /// File or folder to save it in, - for standard output [default: fieldcam-diag-HOST-TIME.tar.gz here]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// The daemon says on standard input what only it knows
+        #[arg(long, hide = true)]
+        heard: bool,
     },
     /// Tell the daemon that somebody wants to watch PATH (MediaMTX's hook)
     #[command(hide = true)]
@@ -131,7 +134,9 @@ pub fn main() -> ExitCode {
         Command::Provision { config, args } => take_provisioning(&config, &args),
         Command::Ctl(args) => ctl_main(args),
         Command::Bench(args) => bench_main(args),
-        Command::Diag { config, output } => collect(&config, output),
+        Command::Diag { config, output, heard } => {
+            collect(&config, output, if heard { diag::Daemon::Heard } else { diag::Daemon::Asked })
+        }
         Command::Wake { path } => wake(Some(path.into())),
         Command::Helper(args) => help(&args),
         Command::ResetButton(args) => {
@@ -275,13 +280,13 @@ fn answer(done: crate::base::Result<String>) -> ExitCode {
     }
 }
 
-fn collect(arg: &ConfigArg, output: Option<PathBuf>) -> ExitCode {
+fn collect(arg: &ConfigArg, output: Option<PathBuf>, daemon: diag::Daemon) -> ExitCode {
     // A box whose configuration is broken is one of those that need looking at.
     let loaded = config::load(&config::Sources::of_process(arg.config.clone()));
     let variable = || std::env::var_os("FIELDCAM_STORAGE__DATA_DIR").map(PathBuf::from);
     with_runtime(async {
         if output.as_deref() == Some(Path::new("-")) {
-            let archive = diag::gather(loaded, variable()).await?;
+            let archive = diag::gather(loaded, variable(), daemon).await?;
             return std::io::stdout().write_all(&archive.bytes).map_err(Error::internal);
         }
         let archive = diag::collect(loaded, variable(), output).await?;

@@ -199,7 +199,7 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
         disk: data.disk().clone(),
     };
     let retention = Retention::start(retention, Policy::of(&settings.storage), &background).await?;
-    let diagnosis = diag::Diagnosis::new(parts.spawner.clone(), own_program()?, &sources);
+    let own_sources = sources.clone();
     let reloader = Reloader::new(
         sources,
         settings.clone(),
@@ -237,6 +237,8 @@ async fn start(settings: &Settings, mut sources: Sources, phases: &mut Phases, s
     let update = updating::start(settings, &data, &cameras, reach, notices.clone(), &background).await?;
     let helper = settings.update.helper.clone();
     let network = Network::start(helper, notices.clone(), clock.clone(), &background);
+    let rooms = diag::Rooms { cameras: seen.clone(), mediamtx: mediamtx.clone(), health: health.clone() };
+    let diagnosis = diag::Diagnosis::new(parts.spawner.clone(), own_program()?, &own_sources, rooms);
     let services = rpc::Services {
         auth,
         cameras,

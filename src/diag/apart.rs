@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::archive::Archive;
+use super::inside;
 use crate::base::{Error, ErrorKind, Result};
 use crate::config::Sources;
+use crate::health::Health;
+use crate::mediamtx::MediaMtx;
+use crate::pipeline::Cameras;
 use crate::supervise::{ChildSpec, Exit, Spawner, Stdio};
 
 /// Each part is bounded by itself; this is for a disk on which all of them are late.
@@ -29,6 +33,17 @@ struct Inner {
     spawner: Spawner,
     spec: ChildSpec,
     turn: Arc<Semaphore>,
+    rooms: Rooms,
+}
+
+/// What the daemon tells of, whatever its data disk does.
+pub struct Rooms {
+    /// Cameras and their streams.
+    pub cameras: Cameras,
+    /// The media server.
+    pub mediamtx: MediaMtx,
+    /// The verdict on the box.
+    pub health: Health,
 }
 
 /// The right to have an archive; the next one gets it when this is dropped.
@@ -36,20 +51,20 @@ pub struct Turn(#[expect(dead_code, reason = "held, not looked at")] OwnedSemaph
 
 impl Diagnosis {
     /// `program` is our own; `sources` are where it reads the daemon's settings.
-    pub fn new(spawner: Spawner, program: PathBuf, sources: &Sources) -> Self {
-        let mut args: Vec<OsString> = vec!["diag".into(), "--output".into(), "-".into()];
+    pub fn new(spawner: Spawner, program: PathBuf, sources: &Sources, rooms: Rooms) -> Self {
+        let mut args: Vec<OsString> = ["diag", "--heard", "--output", "-"].map(OsString::from).into();
         if let Some(file) = &sources.file {
             args.extend(["--config".into(), file.into()]);
         }
         let mut spec = ChildSpec::new("diag", program).args(args);
-        spec.stdout = Stdio::Pipe;
+        (spec.stdin, spec.stdout) = (Stdio::Pipe, Stdio::Pipe);
         spec.env = sources
             .environment
             .iter()
             .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
             .filter(|(name, _)| name.starts_with(VARIABLES))
             .collect();
-        Self(Arc::new(Inner { spawner, spec, turn: Arc::new(Semaphore::new(1)) }))
+        Self(Arc::new(Inner { spawner, spec, turn: Arc::new(Semaphore::new(1)), rooms }))
     }
 
     /// Takes the turn. Fails with `RateLimited` while somebody else has it.
@@ -66,7 +81,13 @@ impl Diagnosis {
     pub async fn make(&self, _turn: &Turn) -> Result<Archive> {
         let mut child = self.0.spawner.spawn(self.0.spec.clone()).await.map_err(|e| failed(&e.chain()))?;
         let stdout = child.stdout.take().expect("its output is piped");
+        let mut stdin = child.stdin.take().expect("its input is piped");
+        let Rooms { cameras, mediamtx, health } = &self.0.rooms;
+        let told = serde_json::to_vec(&inside::tell(cameras, mediamtx, health)).map_err(Error::internal)?;
         let made = timeout(MAKE_LIMIT, async {
+            // One that does not listen ends with something else than an archive.
+            let _ = stdin.write_all(&told).await;
+            drop(stdin);
             let mut bytes = Vec::new();
             stdout.take(MOST_BYTES + 1).read_to_end(&mut bytes).await.map_err(|e| failed(&e.to_string()))?;
             if bytes.len() as u64 > MOST_BYTES {

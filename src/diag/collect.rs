@@ -30,16 +30,26 @@ pub async fn collect(
     data_dir: Option<PathBuf>,
     output: Option<PathBuf>,
 ) -> Result<PathBuf> {
-    let Archive { name, bytes } = gather(loaded, data_dir).await?;
+    let Archive { name, bytes } = gather(loaded, data_dir, Daemon::Asked).await?;
     let path = destination(output, &name);
     save(&path, &bytes)?;
     Ok(path)
+}
+
+/// Where the daemon's own word comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Daemon {
+    /// Its socket, where there is one.
+    Asked,
+    /// Our standard input: the daemon started us.
+    Heard,
 }
 
 /// The archive in memory; the rest as with [`collect`].
 pub async fn gather(
     loaded: std::result::Result<Loaded, Mistakes>,
     data_dir: Option<PathBuf>,
+    daemon: Daemon,
 ) -> Result<Archive> {
     let data_dir = match &loaded {
         Ok(loaded) => loaded.settings.storage.data_dir.clone(),
@@ -50,7 +60,10 @@ pub async fn gather(
     let now = Clock::new().wall();
     let host = host();
     let name = format!("fieldcam-diag-{host}-{}", now.strftime("%Y-%m-%d_%H-%M-%S"));
-    let told = inside::ask(&data_dir).await;
+    let told = match daemon {
+        Daemon::Asked => inside::ask(&data_dir).await,
+        Daemon::Heard => inside::hear().await,
+    };
     let mut parts = Parts::default();
     let mut summary = format!(
         "fieldcam {} diagnosis of {host}, made {now}\ndata directory: {}\n",

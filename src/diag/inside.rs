@@ -103,7 +103,7 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn tell(cameras: &Cameras, mediamtx: &MediaMtx, health: &Health) -> Told {
+pub(super) fn tell(cameras: &Cameras, mediamtx: &MediaMtx, health: &Health) -> Told {
     let server = mediamtx.server().borrow().clone();
     let mut paths = format!("MediaMTX: {server:?}\n\n");
     for (name, path) in mediamtx.paths().iter() {
@@ -133,8 +133,24 @@ pub(super) async fn ask(data_dir: &Path) -> Result<Told, String> {
     match tokio::time::timeout(TELL_LIMIT, answer).await {
         Err(_) => Err("the daemon does not answer".into()),
         Ok(Err(e)) => Err(format!("no daemon answers ({})", e.kind())),
-        Ok(Ok(bytes)) => serde_json::from_slice(&bytes).map_err(|_| "the daemon's answer is torn".into()),
+        Ok(Ok(bytes)) => read(&bytes),
     }
+}
+
+/// What the daemon that started us says on our standard input: its socket goes away with its data disk.
+pub(super) async fn hear() -> Result<Told, String> {
+    let heard = tokio::task::spawn_blocking(|| {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::Read::take(std::io::stdin(), MOST_BYTES), &mut bytes)?;
+        std::io::Result::Ok(bytes)
+    });
+    let unheard = |e: std::io::Error| format!("the daemon said nothing ({})", e.kind());
+    let bytes = heard.await.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(unheard)?;
+    read(&bytes)
+}
+
+fn read(bytes: &[u8]) -> Result<Told, String> {
+    serde_json::from_slice(bytes).map_err(|_| "the daemon's answer is torn".into())
 }
 
 /// The log of the last daemon that stopped in order or panicked.

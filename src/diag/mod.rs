@@ -17,7 +17,7 @@ mod inside;
 mod process;
 mod programs;
 
-pub use apart::{Diagnosis, Turn};
+pub use apart::{Diagnosis, Rooms, Turn};
 pub use archive::{Archive, save};
-pub use collect::{collect, gather};
+pub use collect::{Daemon, collect, gather};
 pub use inside::{keep_last_words, last_words, serve};
