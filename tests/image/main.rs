@@ -22,6 +22,7 @@ mod journey;
 mod laptop;
 mod machine;
 mod network;
+mod other_disk;
 mod other_slot;
 mod panic;
 mod power_cuts;

@@ -94,12 +94,30 @@ fn what_is_kept_of_the_journal_is_where_the_daemon_reads_it() {
 }
 
 #[test]
+fn partitions_are_looked_for_on_the_disk_that_the_initrd_wrote_down() {
+    let rules = "images/common/usr/lib/udev/rules.d";
+    let ours = "61-fieldcam-disk.rules";
+    let rule = read(&format!("{rules}/{ours}"));
+    let init = read("images/initrd/init");
+    let facts = value(&init, "facts");
+    assert!(init.contains("echo \"$disk\" >\"$facts/disk\"\n"), "the initrd says nothing of the disk");
+    assert!(rule.contains(&format!("/usr/bin/cat {facts}/disk\"")), "{rule}");
+    // What it takes away, udev's own rules give before it.
+    assert!(ours > "60-persistent-storage.rules");
+    assert!(rule.contains("SYMLINK-=\"disk/by-partlabel/$env{ID_PART_ENTRY_NAME}\"\n"), "{rule}");
+}
+
+#[test]
 fn the_daemon_is_the_same_user_everywhere() {
     let users = read("images/common/usr/lib/sysusers.d/fieldcam.conf");
     let line = users.lines().find(|l| l.starts_with("u fieldcam ")).unwrap();
     // Files on the data disk belong to the number, whoever made the root.
     let number = line.split(' ').nth(2).unwrap();
     assert!(number.parse::<u32>().is_ok(), "{line}");
+    // Whose is what a full file system keeps back.
+    let mount = read("images/initrd/init");
+    assert_eq!(between(&mount, ",resuid=", " "), number);
+    assert!(mount.contains(&format!("(user {number})")), "the initrd's comment names another user");
     let mut tail = line.rsplit(' ');
     let (shell, home) = (tail.next().unwrap(), tail.next().unwrap());
     let unit = read("images/common/usr/lib/systemd/system/fieldcam.service");
