@@ -55,8 +55,8 @@ pack_initrd() {
     install -m 755 "$root/images/initrd/init" "$folder/init"
     install -m 644 "$root/images/initrd/data" "$folder/lib/fieldcam-data"
     # Of busybox, where the root has no program of its own for it.
-    for applet in cat chroot cmp cut dd echo find grep head insmod ls mkdir mount mv readlink reboot rm sh sha256sum shred \
-        sleep switch_root sync tr umount usleep wc; do
+    for applet in cat chmod chroot cut dd echo find grep insmod kill mkdir mount mv readlink reboot rm sh sha256sum \
+        shred sleep switch_root sync tr umount usleep wc; do
         [[ -e $folder/bin/$applet ]] || ln -s busybox "$folder/bin/$applet"
     done
     find "$folder" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

@@ -11,6 +11,7 @@ mod agreement;
 mod buildroot;
 mod caches;
 mod developer;
+mod initrd;
 mod jetson;
 mod jetson_install;
 mod kernel;
