@@ -34,9 +34,17 @@ fn is_closed(laptop: &Laptop, machine: &Machine) {
         let error = stranger.refused(method, params);
         assert_eq!((error.code, &error.data["reason"]), (-32001, &json!("unclaimed")), "{method}: {error}");
     }
-    for path in ["", "hls/camera0/index.m3u8", "live/camera0", "cameras/camera0/frame.jpg"] {
+    // The last is asked as a player does, with an offer.
+    let places =
+        ["", "cameras/camera0/frame.jpg", "live/camera0", "live/camera0/index.m3u8", "live/camera0/whep"];
+    for path in places {
         let url = format!("https://127.0.0.1:{}/{path}", machine.outside(8002));
-        let answer = done(Command::new("curl").args(["-sk", "-m", "60", "-w", "%{http_code}", &url]));
+        let mut curl = Command::new("curl");
+        curl.args(["-sk", "-m", "60", "-w", "%{http_code}", &url]);
+        if path.ends_with("/whep") {
+            curl.args(["-H", "Content-Type: application/sdp", "--data-binary", "v=0\r\n"]);
+        }
+        let answer = done(&mut curl);
         assert!(answer.ends_with("403") && answer.contains("claim"), "{path}: {answer}");
     }
 }

@@ -18,6 +18,7 @@ mod damage;
 mod disk;
 mod first_boot;
 mod flashed;
+mod in_force;
 mod journey;
 mod laptop;
 mod machine;
