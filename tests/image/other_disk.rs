@@ -34,8 +34,8 @@ fn make_stick(file: &Path) {
 }
 
 #[test]
-#[ignore = "needs root and QEMU: scripts/test image"]
-fn a_stick_with_the_names_of_a_boxs_partitions_is_none_of_them() {
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_a_stick_with_the_names_of_a_boxs_partitions_is_none_of_them() {
     let laptop = Laptop::new();
     let disk = Disk::with_agent();
     let file = disk.beside("stick");

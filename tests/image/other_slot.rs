@@ -4,8 +4,8 @@ use crate::disk::Disk;
 use crate::machine::Machine;
 
 #[test]
-#[ignore = "needs root and QEMU: scripts/test image"]
-fn what_was_removed_is_not_back_in_the_other_slot() {
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_what_was_removed_is_not_back_in_the_other_slot() {
     let disk = Disk::with_agent();
     disk.copy("boot_a", "boot_b");
     disk.copy("root_a", "root_b");
