@@ -72,7 +72,7 @@ impl Diagnosis {
         self.0.turn.clone().try_acquire_owned().map(Turn).map_err(|_| {
             Error::new(ErrorKind::RateLimited, "A diagnosis is being made already").with(
                 "suggestion",
-                "one is made at a time, in about a minute at most: wait for it and ask again",
+                "one is made and sent at a time, in a few minutes at most: wait for it and ask again",
             )
         })
     }

@@ -67,14 +67,14 @@ pub(super) fn crashes(pstore: &Path) -> String {
 
 /// The newest lines that are kept of the journal, through starts and versions. Blocks.
 pub(super) fn kept_journal(folder: &Path) -> String {
-    let newest = match end_of(&folder.join("log"), JOURNAL) {
-        Ok(text) => text,
-        Err(e) => return format!("no journal is kept ({})\n", e.kind()),
-    };
-    let left = JOURNAL.saturating_sub(newest.len() as u64);
-    // It is there only when the newer one has begun anew.
-    let before = end_of(&folder.join("log.before"), left).unwrap_or_default();
-    before + &newest
+    let newest = end_of(&folder.join("log"), JOURNAL);
+    let left = JOURNAL.saturating_sub(newest.as_ref().map_or(0, |text| text.len() as u64));
+    // One of them alone: the other was not begun yet, or was put aside just now.
+    match (end_of(&folder.join("log.before"), left), newest) {
+        (Ok(before), Ok(newest)) => before + &newest,
+        (Ok(text), Err(_)) | (Err(_), Ok(text)) => text,
+        (Err(_), Err(e)) => format!("no journal is kept ({})\n", e.kind()),
+    }
 }
 
 /// The last `most` bytes of a file, from the start of a line.
@@ -145,6 +145,8 @@ mod tests {
         let told = kept_journal(dir.path());
         assert!(told.ends_with("\nolder 199999\nthe newest\n"), "{}", told.len());
         assert!(told.starts_with("older ") && told.len() as u64 <= JOURNAL, "{}", told.len());
+        fs::remove_file(dir.path().join("log")).unwrap();
+        assert!(kept_journal(dir.path()).ends_with("\nolder 199999\n"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{boot, disk, process, programs};
 use crate::base::{Clock, Error, Result, Secret};
 use crate::config::{self, Loaded, Mistakes};
 use crate::supervise::Spawner;
-use crate::{log, store};
+use crate::{log, machine, store};
 
 /// The most that one part may take; a disk that hangs costs its own part only.
 const PART_LIMIT: Duration = Duration::from_secs(10);
@@ -205,13 +205,8 @@ async fn blocking(work: impl FnOnce() -> String + Send + 'static) -> String {
 
 /// The box's name as it may stand in a file name.
 fn host() -> String {
-    let name = nix::unistd::gethostname().unwrap_or_default();
-    let name: String = name
-        .to_string_lossy()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' })
-        .take(63)
-        .collect();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
+    let name: String = machine::host_name().chars().map(plain).take(63).collect();
     if name.is_empty() { "box".into() } else { name }
 }
 

@@ -100,6 +100,11 @@ impl Carrier {
             return Err("the data partition cannot be used, so nothing of it can be kept".into());
         }
         let device = self.places.unusable_data().ok_or("there is no data partition")?;
+        // A version that cannot use it for a reason of its own must not cost the one before its footage.
+        let other = self.places.slot().map(|slot| format!(" good={}", slot.other().word()));
+        if other.is_some_and(|good| self.boot_state().is_ok_and(|state| state.ends_with(&good))) {
+            return Err("this version is on trial: restart the box until the one before is back".into());
+        }
         let mut sector = [0; 512];
         sector[..NEW_DATA.len()].copy_from_slice(NEW_DATA.as_bytes());
         let written = OpenOptions::new().write(true).open(device).and_then(|mut device| {

@@ -117,7 +117,7 @@ impl Gate {
                     version: pending.version,
                     reason: pending.reason.unwrap_or_else(|| unknown.into()),
                 });
-                gate(Wanted::Answers, !boot.other_good(), Stand::Waiting)
+                gate(Wanted::Answers, true, Stand::Waiting)
             }
             // No update: a version that was kept did not come up any more.
             None if boot.other_first == Some(true) && boot.other_good() => {
@@ -129,7 +129,7 @@ impl Gate {
                          again: the power went each time, or it is damaged; install a version to have two again"
                     ),
                 });
-                gate(Wanted::Answers, false, Stand::Waiting)
+                gate(Wanted::Answers, true, Stand::Waiting)
             }
             None => gate(Wanted::Answers, boot.other_first == Some(true), Stand::Waiting),
         }

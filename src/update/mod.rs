@@ -110,6 +110,12 @@ struct State {
 }
 
 impl State {
+    fn lacks_data(&self) -> bool {
+        self.gate.as_ref().is_some_and(Gate::lacks_data)
+    }
+}
+
+impl State {
     /// What RAUC and the bootloader said does not hold any more.
     fn look_again(&mut self) {
         self.slots_changed += 1;
@@ -254,6 +260,11 @@ impl Update {
     /// What this start of the machine is.
     pub fn here(&self) -> &Here {
         &self.0.options.here
+    }
+
+    /// This version is on trial and cannot use the data partition, which the one before it may.
+    pub fn lacks_data(&self) -> bool {
+        self.state().lacks_data()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

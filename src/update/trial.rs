@@ -106,7 +106,7 @@ impl Update {
         let reason = {
             let mut state = self.state();
             let missing = state.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let lacks_data = state.gate.as_ref().is_some_and(Gate::lacks_data);
+            let lacks_data = state.lacks_data();
             let reason = match (seen.answers, missing.as_str()) {
                 (false, _) => "its API did not answer".to_owned(),
                 (true, _) if lacks_data => "it could not use the data partition".to_owned(),

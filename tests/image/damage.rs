@@ -29,7 +29,7 @@ fn noise(length: usize) -> Vec<u8> {
     (0..length).map(step).collect()
 }
 
-/// Boots, and waits until slot B has proved good in the place of A, which was good and is not marked bad.
+/// Boots, and waits until slot B has proved good in the place of A.
 #[track_caller]
 fn b_is_taken(disk: Disk) -> Machine {
     let mut machine = Machine::boot(disk);
@@ -37,7 +37,7 @@ fn b_is_taken(disk: Disk) -> Machine {
     wait_within(PATIENCE, "slot B is marked good, and A is not tried again", || {
         let state = machine.ask("fw_printenv");
         let says = |line| state.lines().any(|said| said == line);
-        (says("BOOT_GOOD=B") && says("BOOT_A_LEFT=0") && says("BOOT_B_LEFT=3")).then_some(())
+        (says("BOOT_GOOD=B") && says("BOOT_ORDER=B") && says("BOOT_B_LEFT=3")).then_some(())
     });
     machine
 }

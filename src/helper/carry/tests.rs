@@ -125,7 +125,13 @@ fn a_data_partition_that_cannot_be_used_has_the_wish_in_its_first_sector() {
     fs::write(at("boot/data-device"), "vda7\n").unwrap();
     let keep = carrier.carry_out(Errand::FactoryReset { keep_recordings: true });
     assert!(keep.unwrap_err().contains("nothing of it can be kept"));
+    // The version before may be able to use it.
+    let good = |slot: char| programs(root.path(), &[("fw_printenv", &format!("echo BOOT_GOOD={slot}"))]);
+    fs::write(at("boot/slot"), "B\n").unwrap();
+    good('A');
+    assert!(all().unwrap_err().contains("on trial"));
     assert_eq!(fs::read(at("dev/vda7")).unwrap(), theirs);
+    good('B');
     all().unwrap();
     let sector = fs::read(at("dev/vda7")).unwrap();
     let said = String::from_utf8(sector[..512].iter().copied().filter(|b| *b != 0).collect()).unwrap();

@@ -47,17 +47,23 @@ pub(super) async fn reset(call: Call, p: Reset) -> Result<Accepted> {
         let hint = format!("this box is called {name}: confirm with that if it is the one that is meant");
         return Err(Error::state("another box is meant", "OTHER_BOX", &["THIS_BOX"]).with("suggestion", hint));
     }
-    possible(call.services.update.here().data, p.keep_recordings)?;
+    let update = &call.services.update;
+    possible(update.here().data, update.lacks_data(), p.keep_recordings)?;
     order(Path::new(BOX_SOCKET), p.keep_recordings).await?;
     tracing::warn!(by = call.login().user, keep_recordings = p.keep_recordings, "factory reset: restarting");
     let message = "the box restarts and forgets its owner, its settings and its secrets";
     Ok(Accepted { accepted: true, keep_recordings: p.keep_recordings, message })
 }
 
-/// A data partition that cannot be used is made anew, when there is one and nothing of it is to stay.
-fn possible(data: Option<Temporary>, keep_recordings: bool) -> Result<()> {
+/// A data partition that cannot be used is made anew, when there is one and nothing of it is to stay; not by a version
+/// that is `leaving` for the one before, which may be able to use it.
+fn possible(data: Option<Temporary>, leaving: bool, keep_recordings: bool) -> Result<()> {
     let (why, hint) = match data {
         Some(why @ Temporary::Missing) => (why, "put the card or disk back and restart the box"),
+        Some(why) if leaving => (
+            why,
+            "this version is on trial: wait until the box is back with the one before, which may have its data",
+        ),
         Some(why) if keep_recordings => {
             (why, "save what is needed from the card elsewhere, then ask without keep_recordings")
         }
@@ -115,16 +121,17 @@ mod tests {
     #[test]
     fn what_cannot_be_reset_says_what_to_do() {
         for keep in [false, true] {
-            possible(None, keep).unwrap();
-            let refused = possible(Some(Temporary::Missing), keep).unwrap_err();
+            possible(None, false, keep).unwrap();
+            let refused = possible(Some(Temporary::Missing), false, keep).unwrap_err();
             assert_eq!(
                 (refused.kind(), &refused.data()["state"]),
                 (ErrorKind::InvalidState, &"DATA_MISSING".into())
             );
         }
         for why in [Temporary::Foreign, Temporary::Broken] {
-            possible(Some(why), false).unwrap();
-            let refused = possible(Some(why), true).unwrap_err();
+            possible(Some(why), false, false).unwrap();
+            possible(Some(why), true, false).unwrap_err();
+            let refused = possible(Some(why), false, true).unwrap_err();
             assert!(refused.data()["suggestion"].as_str().unwrap().contains("keep_recordings"));
         }
     }
