@@ -11,7 +11,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Update;
-use super::gate::{Do, Gate, Seen, Stand};
+use super::gate::{Do, Seen, Stand};
 use crate::base::Mono;
 use crate::helper::Errand;
 
