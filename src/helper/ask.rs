@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 /// Where systemd listens for the cameras' helper (images/common).
 pub const SOCKET: &str = "/run/fieldcam/helper.sock";
 /// Where it listens for the box's.
@@ -35,6 +37,19 @@ pub async fn ask(socket: &Path, request: &impl Display, limit: Duration) -> Resu
         Some("") => Ok(String::new()),
         Some(more) if more.starts_with(' ') => Ok(plain(more.trim_start())),
         _ => Err(plain(answer.strip_prefix("no: ").unwrap_or("it said nothing"))),
+    }
+}
+
+/// Waits for `asking`, which asks for a restart of the box. That this program is stopped meanwhile (`stop`) is that restart's
+/// beginning: the helper may be too busy with it to say so.
+pub async fn or_stopped<T: Default, E>(
+    asking: impl Future<Output = Result<T, E>>,
+    stop: &CancellationToken,
+) -> Result<T, E> {
+    tokio::select! {
+        biased;
+        asked = asking => asked,
+        () = stop.cancelled() => Ok(T::default()),
     }
 }
 

@@ -21,7 +21,7 @@ mod serve;
 mod sysfs;
 mod trial;
 
-pub use ask::{BOX_SOCKET, SOCKET, ask, is_there};
+pub use ask::{BOX_SOCKET, SOCKET, ask, is_there, or_stopped};
 pub use button::{ButtonArgs, watch as watch_button};
 pub use errand::Errand;
 pub use places::Slot;

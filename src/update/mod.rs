@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 pub use bundles::{Incoming, Stored};
 pub use fault::Fault;
@@ -215,9 +216,9 @@ impl Update {
     /// Restarts the box in order: recordings are closed, and go on after the start. A bundle that is only being fetched
     /// is given up.
     ///
-    /// Fails with `InvalidState` while one is looked at or installed, with `Unsupported` on a machine that has no
-    /// helper for it.
-    pub async fn reboot(&self) -> Result<()> {
+    /// `stop`: this program is stopped. Fails with `InvalidState` while one is looked at or installed, with `Unsupported`
+    /// on a machine that has no helper for it.
+    pub async fn reboot(&self, stop: &CancellationToken) -> Result<()> {
         if self.state().job.would_be_torn() {
             return Err(busy());
         }
@@ -234,7 +235,7 @@ impl Update {
         if noted {
             self.keep().await;
         }
-        self.ask(Errand::Reboot).await.map(drop)
+        helper::or_stopped(self.ask(Errand::Reboot), stop).await.map(drop)
     }
 
     /// Begins to take a bundle in under `name`; `length` is its size in bytes.

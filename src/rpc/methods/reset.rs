@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::shared::line;
 use crate::base::{Error, Result};
@@ -49,7 +50,7 @@ pub(super) async fn reset(call: Call, p: Reset) -> Result<Accepted> {
     }
     let update = &call.services.update;
     possible(update.here().data, update.lacks_data(), p.keep_recordings)?;
-    order(Path::new(BOX_SOCKET), p.keep_recordings).await?;
+    order(Path::new(BOX_SOCKET), p.keep_recordings, &call.stop).await?;
     tracing::warn!(by = call.login().user, keep_recordings = p.keep_recordings, "factory reset: restarting");
     let message = "the box restarts and forgets its owner, its settings and its secrets";
     Ok(Accepted { accepted: true, keep_recordings: p.keep_recordings, message })
@@ -74,14 +75,18 @@ fn possible(data: Option<Temporary>, leaving: bool, keep_recordings: bool) -> Re
 }
 
 /// Has the helper note the wish, and then restart the box.
-async fn order(socket: &Path, keep_recordings: bool) -> Result<()> {
+async fn order(socket: &Path, keep_recordings: bool, stop: &CancellationToken) -> Result<()> {
     if !helper::is_there(socket) {
         let hint = "that is for boxes with an image of Fieldcam; on others remove the data directory";
         return Err(Error::unsupported("factory_reset", "this machine has nothing that could reset it")
             .with("suggestion", hint));
     }
     for errand in [Errand::FactoryReset { keep_recordings }, Errand::Reboot] {
-        let asked = helper::ask(socket, &errand, LIMIT).await;
+        let asking = helper::ask(socket, &errand, LIMIT);
+        let asked = match errand {
+            Errand::Reboot => helper::or_stopped(asking, stop).await,
+            _ => asking.await,
+        };
         asked.map_err(|why| {
             tracing::error!(%errand, why, "the box's helper did not do it");
             let what = match errand {
@@ -140,14 +145,39 @@ mod tests {
     async fn the_wish_stands_before_the_box_restarts() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("box.sock");
-        assert_eq!(order(&socket, true).await.unwrap_err().kind(), ErrorKind::Unsupported);
+        let stop = CancellationToken::new();
+        assert_eq!(order(&socket, true, &stop).await.unwrap_err().kind(), ErrorKind::Unsupported);
         let asked = helper(&socket, &["ok\n", "ok\n"]);
-        order(&socket, true).await.unwrap();
+        order(&socket, true, &stop).await.unwrap();
         assert_eq!(asked.join().unwrap(), ["FACTORY-RESET keep-recordings", "REBOOT"]);
         std::fs::remove_file(&socket).unwrap();
         let asked = helper(&socket, &["no: there is no data partition of an image here\n"]);
-        let refused = order(&socket, false).await.unwrap_err();
+        let refused = order(&socket, false, &stop).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::DependencyFailed);
         assert_eq!(asked.join().unwrap(), ["FACTORY-RESET all"], "and the box goes on");
+    }
+
+    #[tokio::test]
+    async fn a_box_that_stops_before_its_helper_has_answered_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("box.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let asked = std::thread::spawn(move || {
+            let heard = || {
+                let stream = listener.accept().unwrap().0;
+                let mut line = String::new();
+                BufReader::new(&stream).read_line(&mut line).unwrap();
+                (line, stream)
+            };
+            heard().1.write_all(b"ok\n").unwrap();
+            let restart = heard();
+            stopped.cancel();
+            // It is busy until the connection ends.
+            restart
+        });
+        order(&socket, false, &stop).await.unwrap();
+        assert_eq!(asked.join().unwrap().0.trim_end(), "REBOOT");
     }
 }

@@ -64,7 +64,7 @@ pub(super) struct Rebooting {
 }
 
 pub(super) async fn reboot(call: Call, _: Nothing) -> Result<Rebooting> {
-    call.services.update.reboot().await?;
+    call.services.update.reboot(&call.stop).await?;
     Ok(Rebooting {
         status: "REBOOTING",
         message: "the box restarts; recordings are closed in order and go on after the start",
