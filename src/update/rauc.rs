@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use zbus::proxy::Builder;
 use zbus::zvariant::{OwnedValue, Value};
 use zbus::{Connection, Proxy};
 
@@ -103,7 +104,10 @@ impl Rauc {
                 connection.insert(made.map_err(|e| Why::Missing(e.to_string()))?).clone()
             }
         };
-        Proxy::new_owned(found, NAME, "/", INTERFACE).await.map_err(|e| Why::of(&e))
+        // RAUC says that it has ended before it says that LastError changed: a value kept here is that of before.
+        let named = Builder::<Proxy<'_>>::new(&found).destination(NAME).and_then(|p| p.path("/"));
+        let named = named.and_then(|p| p.interface(INTERFACE)).map_err(|e| Why::of(&e))?;
+        named.uncached_properties(&["LastError"]).build().await.map_err(|e| Why::of(&e))
     }
 
     /// One call. A connection that broke is made anew for the next one.

@@ -13,8 +13,8 @@ fn button(machine: &Machine, down: bool) {
 }
 
 #[test]
-#[ignore = "needs root and QEMU: scripts/test image"]
-fn a_button_that_is_held_resets_the_box() {
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_a_button_that_is_held_resets_the_box() {
     let laptop = Laptop::new();
     let mut machine = Machine::boot(Disk::with_agent());
     laptop.claim(&machine);

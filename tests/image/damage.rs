@@ -187,8 +187,8 @@ fn full_a_box_whose_data_partition_is_beyond_repair_answers_and_says_so() {
 }
 
 #[test]
-#[ignore = "needs root and QEMU: scripts/test image"]
-fn a_data_partition_is_repaired_and_a_full_one_keeps_its_footage() {
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_data_is_repaired_and_data_without_room_keeps_its_footage() {
     let disk = Disk::with_agent();
     // The superblock and the groups' table; a spare of both is left.
     disk.write("data", 0, &noise(16384));

@@ -6,8 +6,8 @@ use crate::disk::{Disk, done};
 use crate::machine::Machine;
 
 #[test]
-#[ignore = "needs root and QEMU: scripts/test image"]
-fn what_the_kernel_said_at_a_panic_is_kept_and_told() {
+#[ignore = "needs root and QEMU: scripts/test image-full"]
+fn full_what_the_kernel_said_at_a_panic_is_kept_and_told() {
     let mut machine = Machine::boot(Disk::with_agent());
     let before = machine.ask("ls -A /var/lib/systemd/pstore 2>/dev/null || true");
     assert_eq!(before, "", "nothing has happened yet");
@@ -27,7 +27,12 @@ fn what_the_kernel_said_at_a_panic_is_kept_and_told() {
     let file = machine.disk.beside("diag");
     std::fs::write(&file, packed).unwrap();
     let told = done(Command::new("sh").args(["-c", "base64 -d \"$0\" | tar -xzO"]).arg(&file));
-    assert!(told.contains("the last word of boot one"), "`fieldcam diag` leaves it out");
+    let rights = machine.ask("ls -lR /var/lib/systemd/pstore; ls -ld /var/lib/systemd; id fieldcam");
+    let part = told.split("crashes.txt").last().unwrap_or_default();
+    assert!(
+        told.contains("the last word of boot one"),
+        "`fieldcam diag` leaves it out:\n{rights}\n{unit}\n{part}"
+    );
     // What was kept is kept once: the place is free for the next one.
     assert_eq!(machine.ask("ls -A /sys/fs/pstore"), "");
 }
