@@ -9,6 +9,7 @@ use nix::unistd::geteuid;
 use crate::auth::ClaimFile;
 use crate::base::{Clock, Error, ErrorKind, Result};
 use crate::config::{Settings, Sources};
+use crate::disk::Temporary;
 use crate::provision::{Card, Content, Place, Wanted, lines, place};
 use crate::store::{self, Store, StorePlaces};
 
@@ -38,7 +39,7 @@ pub fn run(settings: &Settings, sources: &Sources, args: &ProvisionArgs) -> Resu
     let data = &settings.storage.data_dir;
     let card = Card::new(&args.from, &args.root.join(NOTE));
     // Nothing that is written now is there at the next start, nor is the note of what was taken before.
-    let temporary = settings.update.boot_facts.join("data").exists();
+    let temporary = Temporary::of_start(&settings.update.boot_facts).is_some();
     let bytes = match card.look().map_err(|e| failed("the provisioning file cannot be read", e))? {
         Content::Nothing => {
             card.forget().map_err(|e| failed("the note of one that was taken cannot be removed", e))?;

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::box_keys::BoxKeys;
 use super::dial::Trust;
-use super::found::{Address, Announced, Heard, plain, same_network};
+use super::found::{Address, Announced, Heard, lies_near, plain};
 use super::host::{Host, Scheme};
 use super::link::Link;
 use super::reply::ServerInfo;
@@ -76,7 +76,7 @@ pub(super) async fn find(time: Duration, json: bool) -> Result<()> {
 fn listen(time: Duration) -> Result<Heard> {
     let deadline = Instant::now() + time;
     let networks = networks();
-    let near = |address| networks.iter().any(|(own, mask)| same_network(address, *own, *mask));
+    let near = |address| lies_near(address, &networks);
     let daemon = ServiceDaemon::new().map_err(|e| no_search(&e))?;
     let events = daemon.browse(SERVICE).map_err(|e| no_search(&e))?;
     let mut heard = Heard::default();
@@ -122,12 +122,12 @@ fn networks() -> Vec<(IpAddr, IpAddr)> {
 /// Asks a box, by the first of the addresses that lie near to connect: a fresh one may lead nowhere yet.
 async fn ask(found: &Announced) -> Told {
     let networks = networks();
-    let near = |address: IpAddr| networks.iter().any(|(own, mask)| same_network(address, *own, *mask));
-    let ways = found.addresses.iter().filter(|address| near(address.ip)).map(|address| async {
-        let host = Host::at(&address.to_string(), found.port);
-        let host = if found.tls { host.speaking(Scheme::Tls) } else { host };
-        Link::open_as(&host, Trust::Nobody).await
-    });
+    let ways =
+        found.addresses.iter().filter(|address| lies_near(address.ip, &networks)).map(|address| async {
+            let host = Host::at(&address.to_string(), found.port);
+            let host = if found.tls { host.speaking(Scheme::Tls) } else { host };
+            Link::open_as(&host, Trust::Nobody).await
+        });
     let ways: Vec<_> = ways.map(Box::pin).collect();
     // `select_ok` takes no empty list.
     if ways.is_empty() {

@@ -114,8 +114,13 @@ pub(super) fn plain(text: &str, most: usize) -> String {
     shown
 }
 
+/// Whether `address` lies in one of these networks, each an address of this machine with its mask.
+pub(super) fn lies_near(address: IpAddr, networks: &[(IpAddr, IpAddr)]) -> bool {
+    networks.iter().any(|(own, mask)| same_network(address, *own, *mask))
+}
+
 /// Whether `address` lies in the network of `own` with `mask`. An address alone is no network.
-pub(super) fn same_network(address: IpAddr, own: IpAddr, mask: IpAddr) -> bool {
+fn same_network(address: IpAddr, own: IpAddr, mask: IpAddr) -> bool {
     match (address, own, mask) {
         (IpAddr::V4(address), IpAddr::V4(own), IpAddr::V4(mask)) => {
             let [address, own, mask] = [address, own, mask].map(u32::from);

@@ -1,5 +1,7 @@
 //! A data directory that is only for now.
 
+use std::path::Path;
+
 use crate::base::Error;
 
 /// Why the data directory is in memory, until the next start: the start of the system found no data partition to use.
@@ -41,6 +43,12 @@ impl Temporary {
             }
             Temporary::Broken => "save what is needed from the card elsewhere, then ask for a factory reset",
         }
+    }
+
+    /// What the start of the system left in its folder `boot`; none: the data is kept. Blocks for a small file.
+    pub fn of_start(boot: &Path) -> Option<Temporary> {
+        let word = std::fs::read(boot.join("data")).ok()?;
+        Some(Self::parse(&String::from_utf8_lossy(&word)))
     }
 
     /// Reads the word of the start.

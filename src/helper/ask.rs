@@ -32,6 +32,11 @@ pub async fn ask(socket: &Path, request: &impl Display, limit: Duration) -> Resu
         Ok(Err(e)) => return Err(format!("the helper cannot be asked: {e}")),
         Ok(Ok(answer)) => answer,
     };
+    judge(&answer)
+}
+
+/// What a helper has to say, mostly nothing; `Err`: why it was not done.
+pub(super) fn judge(answer: &str) -> Result<String, String> {
     let plain = |text| crate::device::plain(text, 192);
     match answer.strip_prefix("ok") {
         Some("") => Ok(String::new()),

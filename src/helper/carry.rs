@@ -83,14 +83,20 @@ impl Carrier {
     }
 
     fn boot_state(&self) -> std::result::Result<String, String> {
-        let names = ["BOOT_ORDER", "BOOT_A_LEFT", "BOOT_B_LEFT", "BOOT_GOOD"];
+        let [order, a, b, good] =
+            self.boot_values(["BOOT_ORDER", "BOOT_A_LEFT", "BOOT_B_LEFT", "BOOT_GOOD"])?;
+        let order = order.split_whitespace().collect::<Vec<_>>().join(",");
+        Ok(format!("order={order} a={a} b={b} good={good}"))
+    }
+
+    /// Variables of the boot state; one that is not there is empty.
+    fn boot_values<const N: usize>(&self, names: [&str; N]) -> std::result::Result<[String; N], String> {
         let said = self.run("fw_printenv", &names, QUICK)?;
-        let value = |name: &str| {
+        Ok(names.map(|name| {
             let mut lines = said.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default().trim()
-        };
-        let order = value("BOOT_ORDER").split_whitespace().collect::<Vec<_>>().join(",");
-        Ok(format!("order={order} a={} b={} good={}", value(names[1]), value(names[2]), value(names[3])))
+            let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            value.unwrap_or_default().trim().to_owned()
+        }))
     }
 
     /// A data partition that cannot be used has no files to write the wish to: it goes into the first sector, which no
@@ -101,8 +107,9 @@ impl Carrier {
         }
         let device = self.places.unusable_data().ok_or("there is no data partition")?;
         // A version that cannot use it for a reason of its own must not cost the one before its footage.
-        let other = self.places.slot().map(|slot| format!(" good={}", slot.other().word()));
-        if other.is_some_and(|good| self.boot_state().is_ok_and(|state| state.ends_with(&good))) {
+        let other = self.places.slot().map(|slot| slot.other().word());
+        let good = self.boot_values(["BOOT_GOOD"]);
+        if other.is_some_and(|other| good.is_ok_and(|[good]| good == other)) {
             return Err("this version is on trial: restart the box until the one before is back".into());
         }
         let mut sector = [0; 512];

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::trial::{TRIAL_FOLDER, Trial};
+use crate::disk::Temporary;
 
 /// Places, each as on the image unless a test says otherwise.
 #[derive(clap::Args, Clone, Debug)]
@@ -107,7 +108,7 @@ impl Places {
 
     /// The start of the system found no data partition to use, and has put memory in its place.
     pub(super) fn data_is_temporary(&self) -> bool {
-        self.boot.join("data").exists()
+        Temporary::of_start(&self.boot).is_some()
     }
 
     /// The data partition that could not be used. `None`: there is none.

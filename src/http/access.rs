@@ -1,14 +1,16 @@
 //! Who asks: a bearer token, or the signed query of a link.
 
+use std::io;
+
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response};
 
 use super::answer::{self, Body};
 use super::downloads::Lease;
 use super::server::Main;
-use crate::auth::{API_KEY, Login, Remembered, link_refused, no_login};
+use crate::auth::{API_KEY, Login, Remembered, Role, Standing, link_refused, no_login};
 use crate::base::query::member;
-use crate::base::{Error, Mono};
+use crate::base::{Error, ErrorKind, Mono};
 
 /// Somebody who was let in.
 pub(super) struct Guest {
@@ -44,6 +46,20 @@ pub(super) fn enter<B>(
         // Asking again with a log-in is for the client to decide.
         Err(_) => Err(Box::new(answer::failure(&link_refused(links)))),
     }
+}
+
+/// Refuses whoever is no administrator; `what`: what only those may, as in "bundles come from administrators".
+pub(super) fn administrator(login: &Login, what: &str) -> Result<(), Error> {
+    if login.role >= Role::Admin {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::PermissionDenied, format!("Permission denied: {what}"))
+        .with("suggestion", "use a token or key of role admin"))
+}
+
+/// Whether somebody's answer may go on, piece after piece.
+pub(super) fn goes_on(standing: &Standing) -> io::Result<()> {
+    if standing.is_revoked() { Err(io::Error::other("the log-in was withdrawn")) } else { Ok(()) }
 }
 
 /// "Not logged in", with the header that asks for a log-in.

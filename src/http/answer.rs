@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -128,6 +130,13 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body>
 /// A refusal with what to do about it.
 pub(super) fn refusal(status: StatusCode, error: &str, hint: &str) -> Response<Body> {
     json(status, &serde_json::json!({"error": error, "hint": hint}))
+}
+
+/// A method that is none here; `allowed` are those that are.
+pub(super) fn wrong_method(error: &str, hint: &str, allowed: &'static str) -> Response<Body> {
+    let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, error, hint);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 /// What a box without an owner answers; `authority`: how the client reached it.

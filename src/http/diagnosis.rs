@@ -4,17 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
-};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Request, Response};
 
 use super::access::{self, Guest};
 use super::answer::{self, Body};
 use super::file_body::{FileBody, Hold, Source};
 use super::server::Main;
 use super::socket::Terms;
-use crate::auth::{Deed, Remembered, Role, Standing};
+use crate::auth::{Deed, Remembered, Standing};
 use crate::base::{Error, ErrorKind, Mono, Result};
 use crate::diag::{Archive, Turn};
 use crate::rpc::Reached;
@@ -31,7 +29,7 @@ struct Held {
 
 impl Hold for Held {
     fn progress(&self) -> io::Result<()> {
-        if self.standing.is_revoked() { Err(io::Error::other("the log-in was withdrawn")) } else { Ok(()) }
+        access::goes_on(&self.standing)
     }
 }
 
@@ -52,10 +50,7 @@ pub(super) async fn answer<B>(
     terms: &Terms,
 ) -> Response<Body> {
     if *request.method() != Method::GET {
-        let mut refusal =
-            answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "a diagnosis can only be read", "use GET");
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-        return refusal;
+        return answer::wrong_method("a diagnosis can only be read", "use GET", "GET");
     }
     // No answer has a link to it; `fieldcam ctl` asks with its log-in.
     let signed = || request.uri().path().to_owned();
@@ -86,13 +81,7 @@ pub(super) async fn answer<B>(
 }
 
 async fn make(main: &Main, guest: Guest) -> Result<(Archive, Held)> {
-    if guest.login.role < Role::Admin {
-        return Err(Error::new(
-            ErrorKind::PermissionDenied,
-            "Permission denied: diagnoses are for administrators",
-        )
-        .with("suggestion", "use a token or key of role admin"));
-    }
+    access::administrator(&guest.login, "diagnoses are for administrators")?;
     let turn = main.services.diagnosis.turn()?;
     let archive = main.services.diagnosis.make(&turn).await?;
     Ok((archive, Held { _turn: turn, standing: guest.login.standing }))

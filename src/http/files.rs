@@ -28,9 +28,7 @@ struct Held {
 
 impl Hold for Held {
     fn progress(&self) -> io::Result<()> {
-        if self.standing.is_revoked() {
-            return Err(io::Error::other("the log-in was withdrawn"));
-        }
+        access::goes_on(&self.standing)?;
         match &self.files {
             Some(files) if !files.progress() => Err(io::Error::other("the recording is being deleted")),
             _ => Ok(()),

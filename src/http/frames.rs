@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -37,10 +37,7 @@ pub(super) async fn answer<B>(
     terms: &Terms,
 ) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut refusal =
-            answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "pictures can only be read", "use GET");
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refusal;
+        return answer::wrong_method("pictures can only be read", "use GET", "GET, HEAD");
     }
     let path = request.uri().path();
     let wanted = wanted(path);

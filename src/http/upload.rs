@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
+use hyper::header::CONTENT_LENGTH;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::access;
 use super::answer::{self, Body};
 use super::server::Main;
-use crate::auth::{Deed, Remembered, Role};
+use crate::auth::{Deed, Remembered};
 use crate::base::{Error, ErrorKind, Result};
 use crate::rpc::Reached;
 use crate::update::Stored;
@@ -27,10 +27,7 @@ pub(super) async fn answer(
     remembered: &Remembered,
 ) -> Response<Body> {
     if *request.method() != Method::PUT {
-        let mut response =
-            answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "bundles can only be sent here", "use PUT");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("PUT"));
-        return response;
+        return answer::wrong_method("bundles can only be sent here", "use PUT", "PUT");
     }
     // A signed link is for reading; its signature covers the method, so none fits here.
     let signed = || request.uri().path().to_owned();
@@ -39,12 +36,12 @@ pub(super) async fn answer(
         Err(refusal) => return *refusal,
     };
     let name = request.uri().path().trim_start_matches("/update/").to_owned();
-    let taken = if guest.login.role < Role::Admin {
-        Err(Error::new(ErrorKind::PermissionDenied, "Permission denied: bundles come from administrators")
-            .with("suggestion", "use a token or key of role admin"))
-    } else {
-        let standing = guest.login.standing.clone();
-        take(main, request, &name, || standing.is_revoked()).await
+    let taken = match access::administrator(&guest.login, "bundles come from administrators") {
+        Err(refusal) => Err(refusal),
+        Ok(()) => {
+            let standing = guest.login.standing.clone();
+            take(main, request, &name, || standing.is_revoked()).await
+        }
     };
     main.services.auth.audit(Deed {
         user: Some(guest.login.user.clone()),

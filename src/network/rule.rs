@@ -94,8 +94,8 @@ pub(super) fn may_confirm(
     if ways.contains(&came.local) {
         return Ok(Kept { setting: trial.setting, bare: false });
     }
-    let leaseless = trial.setting.fixed.is_none() && ways.is_empty();
-    if leaseless
+    // Only DHCP may have given none.
+    if ways.is_empty()
         && is_link_local(came.local)
         && its(&trial, links).any(|link| link.ips().any(|ip| ip == came.local))
     {

@@ -32,7 +32,7 @@ impl Here {
                 .unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
             // A test plays several starts on one machine.
             boot_id: text(&boot.join("boot-id")).unwrap_or(boot_id),
-            data: text(&boot.join("data")).map(|text| Temporary::parse(&text)),
+            data: Temporary::of_start(boot),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::hold::Button;
 use self::keys::{Heard, Keys};
 use super::BOX_SOCKET;
-use super::ask::say;
+use super::ask::{judge, say};
 use super::errand::Errand;
 use crate::base::{Error, Mono, Result};
 
@@ -86,11 +86,7 @@ fn reset(socket: &Path) -> std::result::Result<(), Failed> {
 
 fn order(socket: &Path, errand: &Errand) -> std::result::Result<(), String> {
     let answer = say(socket, &errand.to_string(), ANSWERED);
-    let answer = answer.map_err(|e| format!("the box's helper cannot be asked ({e})"))?;
-    if answer == "ok" {
-        return Ok(());
-    }
-    Err(crate::device::plain(answer.strip_prefix("no: ").unwrap_or("it said nothing"), 192))
+    judge(&answer.map_err(|e| format!("the box's helper cannot be asked ({e})"))?).map(drop)
 }
 
 #[cfg(test)]
