@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 pub mod boxes;
 pub mod bystander;
+pub mod bytes;
 pub mod chromium;
 pub mod document;
 pub mod ffmpeg;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::bytes::{checksum, noise};
 use super::spawn::spawn;
 use super::testbox::PROGRAM;
 use super::{Setup, wait_for};
@@ -259,23 +260,16 @@ const MAKE_KEYS: &str = "
 
 /// What a bundle has for the root slot (`seed` 7) and the boot slot (9): nothing that a compressor makes small.
 pub fn image(seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let step = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..300_000).map(step).collect()
+    noise(seed, 300_000)
 }
 
 /// Two whole copies of the bootloader's state, as U-Boot and libubootenv have it redundantly.
 fn boot_state() -> Vec<u8> {
     let mut text = b"BOOT_ORDER=A B\0BOOT_A_LEFT=3\0BOOT_B_LEFT=3\0BOOT_GOOD=A\0\0".to_vec();
     text.resize(0x200 - 5, 0);
-    let mut crc = flate2::Crc::new();
-    crc.update(&text);
     let mut state = vec![0; 4 << 20];
     for (at, flag) in [(0, 1), (0x10_0000, 0)] {
-        state[at..at + 4].copy_from_slice(&crc.sum().to_le_bytes());
+        state[at..at + 4].copy_from_slice(&checksum(&text));
         state[at + 4] = flag;
         state[at + 5..at + 0x200].copy_from_slice(&text);
     }

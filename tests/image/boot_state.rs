@@ -1,7 +1,6 @@
 //! The boot state after a power cut: whatever one sector of it holds, U-Boot takes the slot that it should.
 
-use flate2::Crc;
-
+use crate::common::bytes::{checksum, noise};
 use crate::common::wait_within;
 use crate::disk::Disk;
 use crate::machine::{Machine, PATIENCE};
@@ -36,12 +35,6 @@ impl State {
         let text = self.text();
         [&checksum(&text)[..], &[self.flag], &text].concat()
     }
-}
-
-fn checksum(text: &[u8]) -> [u8; 4] {
-    let mut crc = Crc::new();
-    crc.update(text);
-    crc.sum().to_le_bytes()
 }
 
 /// A write over the older copy: what was there, what stands in the other copy, and what was to be written.
@@ -88,7 +81,7 @@ impl Torn {
             Torn::Older => older,
             Torn::Zeros => vec![0; SIZE],
             Torn::Ones => vec![0xff; SIZE],
-            Torn::Garbage => garbage(),
+            Torn::Garbage => noise(3, SIZE),
             Torn::First(n) => [&new[..n], &older[n..]].concat(),
             Torn::Last(n) => [&older[..SIZE - n], &new[SIZE - n..]].concat(),
             Torn::New => new,
@@ -99,15 +92,6 @@ impl Torn {
     fn slot(self) -> char {
         if matches!(self, Torn::New) { 'B' } else { 'A' }
     }
-}
-
-fn garbage() -> Vec<u8> {
-    let mut state = 0x1234_5678_u32;
-    let step = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..SIZE).map(step).collect()
 }
 
 /// A disk whose other slot can be booted too, as far as U-Boot goes.
@@ -192,7 +176,7 @@ fn a_torn_write_of_the_boot_state_boots_the_slot_before_it() {
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image"]
 fn without_any_boot_state_the_first_slot_is_booted() {
-    for lost in [vec![0; SIZE], garbage()] {
+    for lost in [vec![0; SIZE], noise(3, SIZE)] {
         let (_, said) = choose(both_slots(), &[lost.clone(), lost]);
         assert!(said.contains("AB: no valid state, defaults"), "{said}");
         assert!(said.contains("order A B left A=3 B=3 good A"), "{said}");

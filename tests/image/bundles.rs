@@ -5,6 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::common::bytes::noise;
 use crate::disk::done;
 
 /// Bytes of each of a bundle's images: little, and nothing that a compressor makes smaller.
@@ -48,7 +49,7 @@ impl Bundles {
         let folder = self.0.path().join(format!("{name}.in"));
         std::fs::create_dir(&folder).unwrap();
         for (seed, image) in [(7, "root.img"), (9, "boot.img")] {
-            std::fs::write(folder.join(image), noise(seed)).unwrap();
+            std::fs::write(folder.join(image), noise(seed, SIZE)).unwrap();
         }
         let manifest = format!(
             "[update]\ncompatible={board}\nversion={version}\n[bundle]\nformat=verity\n[image.rootfs]\nfilename=root.img\n\
@@ -84,13 +85,4 @@ impl Bundles {
     fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(format!("{name}.raucb"))
     }
-}
-
-fn noise(seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let step = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..SIZE).map(step).collect()
 }

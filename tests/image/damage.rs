@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::common::bytes::noise;
 use crate::common::wait_within;
 use crate::disk::{Disk, done};
 use crate::laptop::{Laptop, code, refusal};
@@ -17,16 +18,6 @@ fn two_slots() -> Disk {
     disk.copy("boot_a", "boot_b");
     disk.copy("root_a", "root_b");
     disk
-}
-
-/// Nothing that any file system begins with.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_u32;
-    let step = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..length).map(step).collect()
 }
 
 /// Boots, and waits until slot B has proved good in the place of A.
@@ -130,21 +121,11 @@ fn a_box_without_its_data_partition_answers_and_says_so() {
     goes_on_in_memory(disk, "missing");
 }
 
-/// A box with somebody else's file system for data, and what is in it.
-fn with_holidays() -> (Disk, Vec<u8>) {
-    let disk = Disk::flashed();
-    let image = disk.beside("foreign");
-    std::fs::File::create(&image).unwrap().set_len(64 * MIB).unwrap();
-    done(Command::new("mkfs.fat").args(["-F", "32", "-n", "HOLIDAYS"]).arg(&image));
-    let theirs = std::fs::read(&image).unwrap();
-    disk.write("data", 0, &theirs);
-    (disk, theirs)
-}
-
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_factory_reset_makes_somebody_elses_data_partition_anew() {
-    let (disk, _) = with_holidays();
+    let disk = Disk::flashed();
+    disk.put_holidays();
     let laptop = Laptop::new();
     let machine = Machine::start(disk);
     laptop.claim(&machine);
@@ -168,7 +149,8 @@ fn full_a_factory_reset_makes_somebody_elses_data_partition_anew() {
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_box_with_somebody_elses_data_partition_answers_says_so_and_leaves_it() {
-    let (disk, theirs) = with_holidays();
+    let disk = Disk::flashed();
+    let theirs = disk.put_holidays();
     let disk = goes_on_in_memory(disk, "foreign");
     assert!(disk.read("data", 0, theirs.len()) == theirs, "it was written to");
 }
@@ -178,7 +160,7 @@ fn full_a_box_with_somebody_elses_data_partition_answers_says_so_and_leaves_it()
 fn full_a_box_whose_data_partition_is_beyond_repair_answers_and_says_so() {
     let disk = Disk::with_agent();
     // The superblock with the tables behind it, and the only spare one.
-    let lost = noise(MIB as usize);
+    let lost = noise(1, MIB as usize);
     for at in [0, 32768 * 4096] {
         disk.write("data", at, &lost);
     }
@@ -191,7 +173,7 @@ fn full_a_box_whose_data_partition_is_beyond_repair_answers_and_says_so() {
 fn full_data_is_repaired_and_data_without_room_keeps_its_footage() {
     let disk = Disk::with_agent();
     // The superblock and the groups' table; a spare of both is left.
-    disk.write("data", 0, &noise(16384));
+    disk.write("data", 0, &noise(1, 16384));
     let laptop = Laptop::new();
     let mut machine = Machine::boot(disk);
     assert!(!machine.run("test -e /run/fieldcam-boot/data").status.eq(&0), "{}", machine.last_words());

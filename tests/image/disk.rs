@@ -6,9 +6,9 @@ use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flate2::Crc;
 use tempfile::TempDir;
 
+use crate::common::bytes::checksum;
 use crate::common::said::AGENT;
 
 /// As big as a small card; the image is smaller, so that data has to grow.
@@ -187,15 +187,23 @@ impl Disk {
         assert!(head.starts_with("slot_args="), "{head}");
         let mut text = format!("{head} {more}\0{rest}\0\0").into_bytes();
         text.resize(bytes.len() - 4, 0);
-        let mut crc = Crc::new();
-        crc.update(&text);
-        self.put(slot, "slot.env", &[&crc.sum().to_le_bytes()[..], &text].concat());
+        self.put(slot, "slot.env", &[&checksum(&text)[..], &text].concat());
     }
 
     /// Turns one bit of a partition.
     pub fn flip(&self, partition: &str, at: u64) {
         let byte = self.read(partition, at, 1)[0];
         self.write(partition, at, &[byte ^ 1]);
+    }
+
+    /// Somebody else's file system in the place of the box's data; the bytes that it begins with.
+    pub fn put_holidays(&self) -> Vec<u8> {
+        let image = self.dir.path().join("foreign");
+        File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        done(Command::new("mkfs.fat").args(["-F", "32", "-n", "HOLIDAYS"]).arg(&image));
+        let bytes = std::fs::read(&image).unwrap();
+        self.write("data", 0, &bytes);
+        bytes
     }
 
     /// A new ext4 with what is in `folder`, as long as the partition was in the image.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{ffmpeg, wait_within};
+use crate::common::wait_within;
 use crate::disk::{Disk, done};
 use crate::laptop::{Laptop, code, refusal, said};
 use crate::machine::{Machine, PATIENCE};
@@ -47,15 +47,6 @@ fn is_closed(laptop: &Laptop, machine: &Machine) {
         let answer = done(&mut curl);
         assert!(answer.ends_with("403") && answer.contains("claim"), "{path}: {answer}");
     }
-}
-
-/// Whether a stream can be read from outside.
-fn plays(machine: &Machine, url: &str) -> bool {
-    let mut url = url::Url::parse(url).unwrap();
-    url.set_port(Some(machine.outside(url.port().unwrap()))).unwrap();
-    let args = ["-v", "error", "-rtsp_transport", "tcp", "-timeout", "60000000", "-i", url.as_str()];
-    let args = [&args[..], &["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-"]].concat();
-    !ffmpeg::run("ffmpeg", &args).stdout.is_empty()
 }
 
 /// Whether bytes stand anywhere in a partition; as long as the partition is on the disk now.
@@ -101,10 +92,7 @@ fn a_box_is_closed_until_its_code_is_proved_and_belongs_to_nobody_after_a_factor
 
     // What the box says of itself is told to whoever helps; the code is not.
     let journal = machine.ask("journalctl --no-pager -o export | tr -d '\\000'");
-    let packed = machine.ask("fieldcam diag -o /run/diag.tar.gz >&2 && base64 -w 0 /run/diag.tar.gz");
-    let file = machine.disk.beside("diag");
-    std::fs::write(&file, packed).unwrap();
-    let diag = done(Command::new("sh").args(["-c", "base64 -d \"$0\" | tar -xzO"]).arg(&file));
+    let diag = machine.unpacked("fieldcam diag -o -");
     assert!(journal.len() > 10_000 && diag.len() > 10_000, "{} and {} bytes", journal.len(), diag.len());
     for text in [&journal, &diag] {
         for code in [&shown, &shown.replace('-', "")] {
@@ -121,7 +109,7 @@ fn a_box_is_closed_until_its_code_is_proved_and_belongs_to_nobody_after_a_factor
     let recording = laptop.record(&machine, "camera0", 4);
     let stream = laptop.call(&machine, "get_stream_url", &json!({ "device": "camera0" }));
     let stream = stream["stream_url"].as_str().unwrap().to_owned();
-    assert!(plays(&machine, &stream));
+    assert!(!Laptop::pictures(&machine, &stream, 1).is_empty());
     let secret = machine.ask("sed -n 4p /data/fieldcam/secrets/tls.pem");
     assert!(secret.len() > 30, "{secret:?}");
     // As it lies on the disk, in one piece.
@@ -133,7 +121,7 @@ fn a_box_is_closed_until_its_code_is_proved_and_belongs_to_nobody_after_a_factor
     laptop.done(&machine, &["factory-reset", "--confirm", &host, "--keep-recordings"]);
     let again = another_code(&machine, &shown);
     is_closed(&laptop, &machine);
-    assert!(!plays(&machine, &stream), "the password of before opens it");
+    assert!(Laptop::pictures(&machine, &stream, 1).is_empty(), "the password of before opens it");
     let label = String::from_utf8(machine.disk.file("boot", "FIELDCAM.txt")).unwrap();
     assert!(label.contains(&again) && !label.contains(&shown), "{label}");
     let new = Laptop::new();
@@ -150,7 +138,7 @@ fn a_provisioning_file_is_taken_once_and_a_file_resets_the_box() {
     let disk = Disk::with_agent();
     let text = format!(
         "host_name = \"gate-north\"\n[[wifi]]\nssid = \"Yard\"\npsk = \"{PASSPHRASE}\"\ncountry = \"DE\"\n\
-         [[api_key]]\nname = \"me\"\nrole = \"admin\"\nkey = \"{key}\"\n[config.recording]\nsegment_duration = \"7m\"\n"
+         [ethernet]\naddress = \"10.0.2.15/24\"\ngateway = \"10.0.2.2\"\n[[api_key]]\nname = \"me\"\nrole = \"admin\"\nkey = \"{key}\"\n[config.recording]\nsegment_duration = \"7m\"\n"
     );
     disk.put("boot", "fieldcam.toml", text.as_bytes());
     let laptop = Laptop::new();
@@ -160,9 +148,13 @@ fn a_provisioning_file_is_taken_once_and_a_file_resets_the_box() {
     assert_eq!(code(&machine.console()), None);
     let file = machine.disk.beside("key");
     std::fs::write(&file, &key).unwrap();
-    let keys =
-        laptop.done(&machine, &["--token-file", file.to_str().unwrap(), "call", "list_api_keys", "{}"]);
+    let ask = |method| laptop.done(&machine, &["--token-file", file.to_str().unwrap(), "call", method, "{}"]);
+    let keys = ask("list_api_keys");
     assert!(keys.contains("0123456789"), "{keys}");
+    // The address that QEMU leads to, but not by DHCP.
+    let network: Value = serde_json::from_str(&ask("get_network")).unwrap();
+    let fixed = network["ports"].as_array().unwrap().iter().find(|port| port["method"] == "static");
+    assert_eq!(fixed.unwrap_or_else(|| panic!("{network}"))["addresses"][0], "10.0.2.15/24", "{network}");
     assert_eq!(machine.ask("hostname; cat /etc/hostname"), "gate-north\ngate-north");
     let config = machine.ask("fieldcam config | grep segment_duration");
     assert!(config.contains("7m"), "{config}");

@@ -1,38 +1,21 @@
 //! From the flashed card to the next version, as its owner goes.
 
-use std::path::Path;
-
 use serde_json::json;
 
-use crate::common::{ffmpeg, wait_within};
+use crate::common::wait_within;
 use crate::disk::{Disk, built, fact};
 use crate::laptop::Laptop;
 use crate::machine::{Machine, PATIENCE};
 
-/// Both of vivid's cameras, as a client sees them.
-#[track_caller]
-fn two_cameras(laptop: &Laptop, machine: &Machine) {
-    wait_within(PATIENCE, "two cameras are connected", || {
-        let list = laptop.call(machine, "get_camera_list", &json!({}));
-        (list["connected"] == 2).then_some(())
-    });
-}
-
-/// So many pictures of a camera, read from outside by RTSP.
+/// A camera is seen from outside, by RTSP.
 #[track_caller]
 fn is_live(laptop: &Laptop, machine: &Machine, camera: &str) {
     let stream = laptop.call(machine, "get_stream_url", &json!({ "device": camera }));
-    let mut url = url::Url::parse(stream["stream_url"].as_str().unwrap()).unwrap();
+    let url = stream["stream_url"].as_str().unwrap();
     // A box with TLS speaks RTSPS.
-    assert_eq!(url.scheme(), "rtsps", "{stream}");
-    url.set_port(Some(machine.outside(url.port().unwrap()))).unwrap();
-    let url = url.to_string();
-    let args =
-        ["-v", "error", "-rtsp_transport", "tcp", "-timeout", "60000000", "-i", &url, "-frames:v", "5"];
-    let args = [&args[..], &["-f", "rawvideo", "-pix_fmt", "gray", "-"]].concat();
+    assert!(url.starts_with("rtsps:"), "{stream}");
     wait_within(PATIENCE, &format!("{camera} is live"), || {
-        let out = ffmpeg::run("ffmpeg", &args);
-        (out.stdout.len() >= 5 * 320 * 180).then_some(())
+        (Laptop::pictures(machine, url, 5).len() >= 5 * 320 * 180).then_some(())
     });
 }
 
@@ -49,7 +32,7 @@ fn a_box_is_claimed_shows_and_records_is_updated_and_has_its_footage_still() {
     assert_eq!(failed, "", "{}", machine.ask("journalctl -b -p warning --no-pager"));
     let writing = machine.run("touch /usr/bin/mine");
     assert!(writing.status != 0 && writing.err.contains("Read-only"), "{writing:?}");
-    two_cameras(&laptop, &machine);
+    laptop.cameras(&machine, 2);
     for camera in ["camera0", "camera1"] {
         is_live(&laptop, &machine, camera);
     }
@@ -74,23 +57,14 @@ fn a_box_is_claimed_shows_and_records_is_updated_and_has_its_footage_still() {
     laptop.done(&machine, &["update", bundle.to_str().unwrap(), "--reboot"]);
     machine.next_boot();
     assert_eq!(machine.ask("cat /run/fieldcam-boot/slot"), "B");
-    let status = wait_within(PATIENCE, "the next version is kept", || {
-        let out = laptop.ctl(&machine, &["call", "update_status", "{}"]);
-        let status: serde_json::Value = serde_json::from_slice(&out.stdout).ok()?;
-        (status["state"] == "committed").then_some(status)
-    });
-    assert_eq!(status["version"], fact(&next, "version").as_str(), "{status}");
-    two_cameras(&laptop, &machine);
+    let status = laptop.kept(&machine);
+    assert_eq!(
+        (&status["state"], status["version"].as_str()),
+        (&json!("committed"), Some(&*fact(&next, "version")))
+    );
+    laptop.cameras(&machine, 2);
     let list = laptop.call(&machine, "get_camera_list", &json!({}));
     assert_eq!(list["cameras"][0]["name"], "Gate", "{list}");
-    let film = tempfile::NamedTempFile::new().unwrap();
-    laptop.done(&machine, &["get", &name, "-o", film.path().to_str().unwrap()]);
-    plays(film.path());
+    assert!(laptop.watches(&machine, &name) >= 9.0);
     assert!(!machine.console().contains("syntax error"), "{}", machine.console());
-}
-
-#[track_caller]
-fn plays(film: &Path) {
-    ffmpeg::decode_all(film).unwrap();
-    assert!(ffmpeg::duration(film) >= 9.0, "{}", ffmpeg::duration(film));
 }

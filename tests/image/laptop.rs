@@ -98,6 +98,27 @@ impl Laptop {
         ffmpeg::duration(film.path())
     }
 
+    /// The first pictures of a stream, in grey, read from outside by RTSP; none when the box refuses.
+    pub fn pictures(machine: &Machine, url: &str, count: u32) -> Vec<u8> {
+        let mut url = url::Url::parse(url).unwrap();
+        url.set_port(Some(machine.outside(url.port().unwrap()))).unwrap();
+        let args = ["-v", "error", "-rtsp_transport", "tcp", "-timeout", "60000000", "-i", url.as_str()];
+        let count = count.to_string();
+        let rest = ["-frames:v", &count, "-f", "rawvideo", "-pix_fmt", "gray", "-"];
+        ffmpeg::run("ffmpeg", &[&args[..], &rest].concat()).stdout
+    }
+
+    /// Waits until the version that runs has proved good, also of a box that is still starting. Answers with its
+    /// `update_status`.
+    #[track_caller]
+    pub fn kept(&self, machine: &Machine) -> Value {
+        wait_within(PATIENCE, "the version that runs is kept", || {
+            let out = self.ctl(machine, &["call", "update_status", "{}"]);
+            let status: Value = serde_json::from_slice(&out.stdout).ok()?;
+            (status["commit"]["committed"] == true).then_some(status)
+        })
+    }
+
     /// Somebody without a key, on a connection to the certificate that the box shows on its screen.
     #[track_caller]
     pub fn stranger(machine: &Machine) -> Client {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::agent::{Agent, Said};
 use crate::common::spawn::{Lines, collect, spawn};
-use crate::disk::{Disk, built};
+use crate::disk::{Disk, built, done};
 use crate::qmp;
 
 /// As long as anything may take on the emulated processor. A boot takes half a minute beside other work.
@@ -87,6 +87,15 @@ impl Machine {
         let said = self.run(command);
         assert_eq!(said.status, 0, "{command:?}: {said:?}");
         said.out.trim_end().to_owned()
+    }
+
+    /// What stands in the gzipped archive that a shell command writes to its output.
+    #[track_caller]
+    pub fn unpacked(&mut self, command: &str) -> String {
+        let file = self.disk.beside("archive");
+        // The agent speaks in lines.
+        std::fs::write(&file, self.ask(&format!("{command} | base64 -w 0"))).unwrap();
+        done(Command::new("sh").args(["-c", "base64 -d \"$0\" | tar -xzO"]).arg(&file))
     }
 
     /// Has a shell command run as root that ends this boot.

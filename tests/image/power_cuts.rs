@@ -97,10 +97,7 @@ impl Owned {
         laptop.cameras(machine, 2);
         assert_eq!(machine.ask("cat /run/fieldcam-boot/slot"), "A", "{cut:?}");
         assert!(!machine.run("test -e /run/fieldcam-boot/data").status.eq(&0), "{cut:?}: its data is gone");
-        let status = wait_within(PATIENCE, "the slot that runs is marked good", || {
-            let status = laptop.call(machine, "update_status", &json!({}));
-            (status["commit"]["committed"] == true).then_some(status)
-        });
+        let status = laptop.kept(machine);
         assert_eq!(status["version"], fact(&built("FIELDCAM_TEST_IMAGE"), "version").as_str(), "{status}");
         assert_eq!(
             (&status["booted"], &status["fell_back"]),
@@ -121,11 +118,7 @@ impl Owned {
         let bundle = next.join("qemu-arm64.raucb");
         self.laptop.done(&self.machine, &["update", bundle.to_str().unwrap(), "--reboot"]);
         self.machine.next_boot();
-        let status = wait_within(PATIENCE, "the next version is kept", || {
-            let out = self.laptop.ctl(&self.machine, &["call", "update_status", "{}"]);
-            let status: Value = serde_json::from_slice(&out.stdout).ok()?;
-            (status["state"] == "committed").then_some(status)
-        });
+        let status = self.laptop.kept(&self.machine);
         assert_eq!(status["version"], fact(&next, "version").as_str(), "{status}");
         for (name, least) in &self.recordings {
             assert!(self.laptop.watches(&self.machine, name) >= *least, "{name}");

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::common::bytes::checksum;
 use crate::common::spawn::{collect, spawn};
 use crate::common::wait_within;
 use crate::disk::{built, done};
@@ -33,13 +34,6 @@ fn replaced(bytes: &mut [u8], old: &[u8], new: &[u8]) {
     let at = bytes.windows(old.len()).position(|found| found == old).expect("it is there");
     bytes[at..at + old.len()].fill(0);
     bytes[at..at + new.len()].copy_from_slice(new);
-}
-
-/// The checksum of U-Boot's environments.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
-    })
 }
 
 struct Running(Child);
@@ -76,7 +70,7 @@ fn a_raspberry_pi_4_boots_slot_a_from_the_card() {
     copy(&card, "boot_a", "::/slot.env", &file("slot.env"));
     let mut slot = std::fs::read(file("slot.env")).unwrap();
     replaced(&mut slot, b"systemd.gpt_auto=0 loglevel=4", b"earlycon      ignore_loglevel");
-    let crc = crc32(&slot[4..]).to_le_bytes();
+    let crc = checksum(&slot[4..]);
     slot[..4].copy_from_slice(&crc);
     std::fs::write(file("slot.env"), slot).unwrap();
     copy(&card, "boot_a", &file("slot.env"), "::/slot.env");
@@ -122,8 +116,7 @@ fn a_raspberry_pi_4_boots_slot_a_from_the_card() {
     // The try was counted before the slot was loaded; on a card without a state by the older copy's place, the first.
     let mut state = [0; 512];
     disk.read_exact_at(&mut state, begin("bootstate")).unwrap();
-    let crc = u32::from_le_bytes(state[..4].try_into().unwrap());
-    assert_eq!(crc, crc32(&state[5..]), "the state has no valid checksum");
+    assert_eq!(state[..4], checksum(&state[5..]), "the state has no valid checksum");
     let state = String::from_utf8_lossy(&state[5..]).into_owned();
     let left: Vec<&str> = state.split('\0').filter(|text| text.contains("LEFT")).collect();
     assert_eq!(left, ["BOOT_A_LEFT=2", "BOOT_B_LEFT=3"]);

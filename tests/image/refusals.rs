@@ -3,10 +3,9 @@
 use serde_json::json;
 
 use crate::bundles::{Bundles, Signer};
-use crate::common::wait_within;
 use crate::disk::Disk;
 use crate::laptop::{Laptop, said};
-use crate::machine::{Machine, PATIENCE};
+use crate::machine::Machine;
 
 /// What an update would change: the boot state, and the beginning of the other slot's partitions.
 fn other_slot(machine: &mut Machine) -> String {
@@ -23,10 +22,7 @@ fn bundles_of_others_for_others_old_and_damaged_ones_are_refused_and_the_box_goe
     let mut machine = Machine::boot(Disk::with_agent());
     laptop.claim(&machine);
     laptop.cameras(&machine, 2);
-    let status = wait_within(PATIENCE, "the slot that runs is marked good", || {
-        let status = laptop.call(&machine, "update_status", &json!({}));
-        (status["commit"]["committed"] == true).then_some(status)
-    });
+    let status = laptop.kept(&machine);
     let board = status["board"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned();
     assert_eq!(board, "fieldcam-qemu-arm64");
     let before = other_slot(&mut machine);
