@@ -138,7 +138,7 @@ impl Laptop {
     /// Claims the box with the code that it shows.
     #[track_caller]
     pub fn claim(&self, machine: &Machine) -> String {
-        let code = wait_within(PATIENCE, "the box shows its claim code", || code(&machine.console()));
+        let code = wait_within(PATIENCE, "the box shows its claim code", || code(&machine.this_start()));
         // One that lacks something is not ready, and answers.
         wait_within(PATIENCE, "the box answers", || self.health(machine));
         self.done(machine, &["claim", "--code", &code])

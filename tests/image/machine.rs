@@ -147,6 +147,12 @@ impl Machine {
             .into_owned()
     }
 
+    /// What came out of the serial line since U-Boot took a slot.
+    pub fn this_start(&self) -> String {
+        let mut all = self.console();
+        all.split_off(all.rfind("AB: booting").unwrap_or_default())
+    }
+
     /// The end of what the machine and QEMU said.
     pub fn last_words(&self) -> String {
         let text = self.console();
