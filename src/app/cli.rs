@@ -287,7 +287,13 @@ fn collect(arg: &ConfigArg, output: Option<PathBuf>, daemon: diag::Daemon) -> Ex
     with_runtime(async {
         if output.as_deref() == Some(Path::new("-")) {
             let archive = diag::gather(loaded, variable(), daemon).await?;
-            return std::io::stdout().write_all(&archive.bytes).map_err(Error::internal);
+            // What a failed write leaves over is lost without a word when the program ends.
+            let mut out = std::io::stdout().lock();
+            return out.write_all(&archive.bytes).and_then(|()| out.flush()).map_err(|e| {
+                Error::dependency("storage", format!("the archive cannot be written ({})", e.kind()))
+                    .caused_by(e)
+                    .with("suggestion", "is there room where it goes? Choose another place")
+            });
         }
         let archive = diag::collect(loaded, variable(), output).await?;
         say(&archive.display().to_string());

@@ -50,7 +50,7 @@ pub use standing::Standing;
 pub use stream::StreamLogin;
 
 use crate::base::clock::Trust;
-use crate::base::{Clock, Error, ErrorKind, Mono, Result, Secret};
+use crate::base::{Clock, Error, ErrorKind, Mono, Result, Secret, peer};
 use crate::store::Store;
 use attempts::Attempts;
 use audit::Audit;
@@ -224,7 +224,7 @@ impl Auth {
     /// Counts a failed log-in; answers with how long to wait before `address` is told. Nothing else of it,
     /// and nothing of other addresses, has to wait.
     pub fn failed(&self, address: IpAddr) -> Duration {
-        self.0.attempts.failed(address.to_canonical(), Mono::now())
+        self.0.attempts.failed(peer::counted(address), Mono::now())
     }
 
     /// Counts one call of `login`'s user; refuses when there were too many.
@@ -235,7 +235,7 @@ impl Auth {
     /// Counts one message from `address` on a socket that is not logged in; refuses when there were too
     /// many. As many as a user's calls: whoever shares an address with others can still log in.
     pub fn admit_stranger(&self, address: IpAddr) -> Result<()> {
-        self.0.strangers.admit(&address.to_canonical(), Mono::now())
+        self.0.strangers.admit(&peer::counted(address), Mono::now())
     }
 }
 

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod error;
 pub mod hex;
 pub mod id;
+pub mod peer;
 pub mod query;
 pub mod secret;
 pub mod socket;

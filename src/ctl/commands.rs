@@ -208,7 +208,7 @@ async fn stream(link: &mut Link, camera: &str, json: bool) -> Result<()> {
     for protocol in LINKS {
         let ask = json!({ "device": device, "protocol": protocol });
         match link.ask::<StreamUrl>("get_stream_url", ask).await {
-            Ok(url) => links.push((protocol, url.stream_url)),
+            Ok(url) => links.push((protocol, link.host().zoned(&url.stream_url))),
             // A box of an earlier version.
             Err(e) if matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::InvalidParams) => {}
             Err(e) => return Err(e),
@@ -217,6 +217,9 @@ async fn stream(link: &mut Link, camera: &str, json: bool) -> Result<()> {
     let until = link.expires_at().map(str::to_owned);
     if json {
         let mut all: serde_json::Map<String, Value> = read(&raw)?;
+        if let Some(Value::String(url)) = all.get_mut("stream_url") {
+            *url = link.host().zoned(url);
+        }
         all.extend(links.into_iter().map(|(protocol, url)| (protocol.to_owned(), url.into())));
         all.insert("valid_until".into(), until.into());
         screen::line(&Value::Object(all).to_string());
@@ -224,7 +227,7 @@ async fn stream(link: &mut Link, camera: &str, json: bool) -> Result<()> {
     }
     let url: StreamUrl = read(&raw)?;
     let line = |name: &str, text: &str| screen::line(&format!("{name:<11}  {text}"));
-    line("rtsp", &url.stream_url);
+    line("rtsp", &link.host().zoned(&url.stream_url));
     links.iter().for_each(|(protocol, url)| line(protocol, url));
     if let Some(until) = until {
         line("valid until", &until);
@@ -234,6 +237,12 @@ async fn stream(link: &mut Link, camera: &str, json: bool) -> Result<()> {
                 "open hls, webrtc or page within {minutes} minutes; what is open plays until then too"
             ));
         }
+    }
+    if link.host().has_zone() {
+        screen::remark(
+            "browsers take no address with a zone: hls, webrtc and page open by the box's name or IPv4 address; \
+             `fieldcam ctl find` lists them",
+        );
     }
     if url.stream_status == "ERROR" {
         screen::remark("the camera does not deliver at present; see `fieldcam ctl cameras`");

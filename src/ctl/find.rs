@@ -7,7 +7,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, select_ok};
+use futures_util::future::select_ok;
+use futures_util::{StreamExt, stream};
 use mdns_sd::{ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent};
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
@@ -28,6 +29,8 @@ use crate::base::{Error, ErrorKind, Result};
 const SERVICE: &str = "_fieldcam._tcp.local.";
 /// For a box to say who owns it, all its addresses together.
 const ASK_LIMIT: Duration = Duration::from_secs(3);
+/// Boxes that are asked at once, at all of their addresses: laptops allow a program some hundred connections.
+const MOST_AT_ONCE: usize = 16;
 /// Characters of a version or fingerprint that a box tells of itself.
 const MOST_WORD: usize = 40;
 
@@ -46,10 +49,8 @@ struct Told {
 pub(super) async fn find(time: Duration, json: bool) -> Result<()> {
     let heard = tokio::task::spawn_blocking(move || listen(time)).await.map_err(Error::internal)??;
     let (boxes, passed_over) = heard.into_boxes();
-    let told = join_all(
-        boxes.iter().map(|found| async { timeout(ASK_LIMIT, ask(found)).await.unwrap_or_default() }),
-    )
-    .await;
+    let told = boxes.iter().map(|found| async { timeout(ASK_LIMIT, ask(found)).await.unwrap_or_default() });
+    let told: Vec<_> = stream::iter(told).buffered(MOST_AT_ONCE).collect().await;
     let all: Vec<_> = boxes.iter().zip(&told).collect();
     if json {
         screen::line(
@@ -109,14 +110,15 @@ fn no_search(cause: &mdns_sd::Error) -> Error {
         .with("suggestion", "is there a network? Else give the box's address with --host")
 }
 
-/// This machine's addresses, each with its network's mask.
+/// This machine's addresses on networks, each with its network's mask. No box is sought in the machine itself.
 fn networks() -> Vec<(IpAddr, IpAddr)> {
     let ip = |address: SockaddrStorage| {
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
         v4.or_else(|| Some(IpAddr::V6(address.as_sockaddr_in6()?.ip())))
     };
     let all = getifaddrs().into_iter().flatten();
-    all.filter_map(|of| Some((ip(of.address?)?, ip(of.netmask?)?))).collect()
+    let all = all.filter_map(|of| Some((ip(of.address?)?, ip(of.netmask?)?)));
+    all.filter(|(own, _)| !own.is_loopback()).collect()
 }
 
 /// Asks a box, by the first of the addresses that lie near to connect: a fresh one may lead nowhere yet.

@@ -82,10 +82,26 @@ impl Host {
     /// What the box is told that it was reached by: without the zone, which means something on this machine alone
     /// (RFC 6874, section 4).
     pub(super) fn authority(&self) -> String {
-        match self.name.split_once('%') {
-            Some((address, _)) => self.named(address).to_string(),
-            None => self.to_string(),
-        }
+        self.without_zone().map_or_else(|| self.to_string(), |address| self.named(&address).to_string())
+    }
+
+    /// An address that the box told, as it can be used on this machine: with the zone that the box was not told of.
+    pub(super) fn zoned(&self, url: &str) -> String {
+        self.without_zone().map_or_else(
+            || url.to_owned(),
+            |address| url.replacen(&format!("[{address}]"), &format!("[{}]", self.name), 1),
+        )
+    }
+
+    /// Whether it is an address that only this machine can make something of (`fe80::1%eth0`).
+    pub(super) fn has_zone(&self) -> bool {
+        self.without_zone().is_some()
+    }
+
+    /// The address of one with a zone, as everybody writes it.
+    fn without_zone(&self) -> Option<String> {
+        let (address, _) = self.name.split_once('%')?;
+        Some(address.parse::<Ipv6Addr>().ok()?.to_string())
     }
 
     /// Whether it is this very machine, so that this machine's own secret may be used for it.
@@ -219,7 +235,11 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Host>().unwrap().to_string(), shown);
         }
-        assert_eq!("fe80::1%eth0".parse::<Host>().unwrap().authority(), "[fe80::1]:8002");
+        let near: Host = "FE80:0::1%eth0".parse().unwrap();
+        assert_eq!(near.authority(), "[fe80::1]:8002");
+        let told = "rtsps://u:p@[fe80::1]:8322/camera0";
+        assert_eq!(near.zoned(told), "rtsps://u:p@[FE80:0::1%eth0]:8322/camera0");
+        assert_eq!("2001:db8::1".parse::<Host>().unwrap().zoned(told), told);
         for bad in [
             "",
             ":80",

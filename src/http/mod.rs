@@ -29,7 +29,7 @@ mod socket;
 mod upload;
 mod wire;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,7 +102,13 @@ pub async fn serve_health(listen: SocketAddr, health: Health, group: &Group) -> 
 /// Opens a listener; the error names the setting and what to do.
 async fn bind(setting: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
     let opened = async {
-        let listener = TcpListener::bind(address).await?;
+        let listener = match TcpListener::bind(address).await {
+            // A kernel without IPv6: IPv4 is what is left of "every address".
+            Err(e) if e.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) && address.ip().is_unspecified() => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await?
+            }
+            bound => bound?,
+        };
         let address = listener.local_addr()?;
         Ok((listener, address))
     };

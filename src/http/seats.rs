@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::base::Mono;
+use crate::base::{Mono, peer};
 use crate::rpc::Pulse;
 
 /// Connections that may wait for a place at the same time.
@@ -51,21 +51,14 @@ struct State {
 pub(super) enum Origin {
     /// This box itself; it may be a proxy with many behind it, and is never limited.
     Near,
-    /// An address; of IPv6 the network, as one host has as many as it likes.
+    /// What [`peer::counted`] makes of an address.
     Address(IpAddr),
 }
 
 impl Origin {
     /// `near`: the peer is this box itself.
     pub fn of(peer: IpAddr, near: bool) -> Self {
-        match peer.to_canonical() {
-            _ if near => Origin::Near,
-            IpAddr::V6(v6) => {
-                let network = u128::from(v6) & !(u128::from(u64::MAX));
-                Origin::Address(IpAddr::V6(network.into()))
-            }
-            v4 @ IpAddr::V4(_) => Origin::Address(v4),
-        }
+        if near { Origin::Near } else { Origin::Address(peer::counted(peer)) }
     }
 }
 

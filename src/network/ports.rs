@@ -95,11 +95,15 @@ impl Link {
         self.addresses().map(|(ip, _)| ip)
     }
 
-    /// Those that somebody on its network gave it: neither the link-local ones, which are there anyway, nor a static one
-    /// of before that is just going.
-    pub fn given(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        let given = self.addresses.iter().filter(|address| address.source != "static");
-        given.filter_map(Place::ip).filter(|ip| !is_link_local(*ip))
+    /// Those that a DHCP server gave it.
+    pub fn leased(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses.iter().filter(|address| address.source.starts_with("DHCP")).filter_map(Place::ip)
+    }
+
+    /// Those that it has whatever is set, link-local ones and those of router advertisements, beside leased ones. A
+    /// static one is none of them, it may be one of before that is just going.
+    pub fn lasting(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses.iter().filter(|address| address.source != "static").filter_map(Place::ip)
     }
 }
 
@@ -107,14 +111,6 @@ impl Place {
     fn ip(&self) -> Option<IpAddr> {
         let four = <[u8; 4]>::try_from(&self.bytes[..]).map(IpAddr::from);
         four.or_else(|_| <[u8; 16]>::try_from(&self.bytes[..]).map(IpAddr::from)).ok()
-    }
-}
-
-/// One that a port gives itself, for its own cable.
-pub(super) fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 
@@ -144,9 +140,9 @@ pub(super) mod tests {
         assert_eq!(links[2].mac(), None);
         let addresses: Vec<_> = links[0].addresses().map(|(ip, bits)| format!("{ip}/{bits}")).collect();
         assert_eq!(addresses, ["fe80::5054:ff:fe12:3456/64", "192.0.2.10/24"]);
-        assert_eq!(links[0].given().map(|ip| ip.to_string()).collect::<Vec<_>>(), ["192.0.2.10"]);
+        assert_eq!(links[0].leased().map(|ip| ip.to_string()).collect::<Vec<_>>(), ["192.0.2.10"]);
         let going = parse(&DESCRIBED.replace("\"DHCPv4\"", "\"static\"")).unwrap();
-        assert_eq!(going[0].given().count(), 0, "one of before");
+        assert_eq!(going[0].leased().count(), 0, "one of before");
         for other in ["", "7", "{\"Interfaces\":[{}]}"] {
             assert!(parse(other).is_none(), "{other}");
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::ports::{Link, is_link_local};
+use super::ports::Link;
 use crate::addressing::Setting;
 use crate::base::{Error, Mono, Result};
 use crate::helper::Trial;
@@ -25,7 +25,7 @@ const LEASE: Duration = Duration::from_secs(30);
 pub struct Kept {
     /// The setting.
     pub setting: Setting,
-    /// By DHCP, and no lease has come: the port has only its link-local addresses.
+    /// By DHCP, and no lease has come: the port has only the addresses that it has anyway.
     pub bare: bool,
 }
 
@@ -95,20 +95,15 @@ pub(super) fn may_confirm(
         return Ok(Kept { setting: trial.setting, bare: false });
     }
     // Only DHCP may have given none.
-    if ways.is_empty()
-        && is_link_local(came.local)
-        && its(&trial, links).any(|link| link.ips().any(|ip| ip == came.local))
-    {
+    if ways.is_empty() && its(&trial, links).flat_map(Link::lasting).any(|ip| ip == came.local) {
         let waited = now.since(applied);
         if waited >= LEASE {
             return Ok(Kept { setting: trial.setting, bare: true });
         }
         let wait = (LEASE - waited).as_millis().div_ceil(1000);
-        let hint = format!("without one the link-local address will do in {wait} s, on a bare cable");
-        return Err(refused(
-            "no lease has come yet; this connection came through a link-local address",
-            hint,
-        ));
+        let hint = format!("without one this address will do in {wait} s, as on a bare cable");
+        let what = "no lease has come yet; this connection came through an address that the port has anyway";
+        return Err(refused(what, hint));
     }
     let what = format!("this connection came through {}, not through the new setting", came.local);
     Err(refused(&what, format!("connect to {shown} and confirm there")))
@@ -128,7 +123,7 @@ fn ways(trial: &Trial, links: &[Link]) -> Vec<IpAddr> {
     match (&trial.setting.fixed, trial.applied) {
         (Some(fixed), _) => vec![fixed.address.ip()],
         (None, None) => Vec::new(),
-        (None, Some(_)) => its(trial, links).flat_map(Link::given).collect(),
+        (None, Some(_)) => its(trial, links).flat_map(Link::leased).collect(),
     }
 }
 
@@ -234,7 +229,16 @@ mod tests {
             assert!(why.contains("connect to fieldcam-ab12.local"), "{why}");
             assert!(judge(&described, "fe80::1", 140).is_err(), "of another port");
         }
-        let bare = DESCRIBED.replace("[192,0,2,10]", "[169,254,7,8]");
-        assert_eq!(judge(&bare, "169.254.7.8", 131), Ok(true));
+        // A router's advertisement is there whatever is set.
+        const HIGH: &str = "2001:db8::7";
+        let high = r#"{"Family":10,"Address":[32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,7],"PrefixLength":64,"ConfigSource":"NDisc"},
+            {"Family":2"#;
+        let both =
+            DESCRIBED.replacen("{\"Family\":2,\"Address\":[192", &format!("{high},\"Address\":[192"), 1);
+        assert_eq!(judge(&both, "192.0.2.10", 120), Ok(false));
+        assert!(judge(&both, HIGH, 140).unwrap_err().contains("connect to 192.0.2.10 and"));
+        let alone = both.replace("\"DHCPv4\"", "\"static\"");
+        assert!(judge(&alone, HIGH, 130).unwrap_err().contains("will do in 1 s"));
+        assert_eq!(judge(&alone, HIGH, 131), Ok(true));
     }
 }

@@ -62,7 +62,10 @@ impl Card {
             return Ok(Content::TooLong);
         }
         match fs::read_to_string(&self.note) {
-            Ok(noted) if zeros || noted.trim() == hash(&bytes) => Ok(Content::Taken),
+            // Its end leaves zeros as long as it was.
+            Ok(noted) if noted == note_of(&bytes) || zeros && noted.ends_with(&length_of(&bytes)) => {
+                Ok(Content::Taken)
+            }
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ if zeros => Ok(Content::Torn),
             _ => Ok(Content::Text(bytes)),
@@ -73,7 +76,7 @@ impl Card {
     pub fn note(&self, bytes: &[u8]) -> io::Result<()> {
         let folder = self.note.parent().expect("a file in a folder");
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        durable::replace_private(&self.note, format!("{}\n", hash(bytes)).as_bytes())
+        durable::replace_private(&self.note, note_of(bytes).as_bytes())
     }
 
     /// Overwrites and removes a file that was taken, and whatever was said of it.
@@ -114,8 +117,13 @@ pub fn lines(mistakes: &Mistakes) -> Vec<String> {
     mistakes.iter().map(|mistake| mistake.without_folder()).collect()
 }
 
-fn hash(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+/// What the box writes down of a file that was taken.
+fn note_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes)) + &length_of(bytes)
+}
+
+fn length_of(bytes: &[u8]) -> String {
+    format!(" {}\n", bytes.len())
 }
 
 fn remove(path: &Path) -> io::Result<bool> {
@@ -174,6 +182,11 @@ mod tests {
         for state in &states {
             fs::write(&path, state).unwrap();
             assert!(matches!(card.look().unwrap(), Content::Taken));
+        }
+        // Another one, which a laptop did not copy to its end.
+        for torn in [&b""[..], &[0; 700]] {
+            fs::write(&path, torn).unwrap();
+            assert!(matches!(card.look().unwrap(), Content::Torn));
         }
         // Without the note the zeros are those of a copy that did not end.
         fs::remove_file(dir.path().join("system/provisioned")).unwrap();

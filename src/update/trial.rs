@@ -136,14 +136,18 @@ struct Answer {
 
 /// Whether our own API answers a ping over its own listener.
 async fn answers(api: SocketAddr) -> bool {
-    let ip = match api.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+    // A machine may lack one of the two.
+    let ways: &[IpAddr] = match api.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            &[IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)]
+        }
+        ip => &[ip],
     };
-    let to = SocketAddr::new(ip, api.port());
+    let ways: Vec<_> = ways.iter().map(|ip| SocketAddr::new(*ip, api.port())).collect();
     let asked = timeout(ANSWER, async {
-        let stream = TcpStream::connect(to).await.ok()?;
+        let stream = TcpStream::connect(&ways[..]).await.ok()?;
+        let to = stream.peer_addr().ok()?;
         let (mut socket, _) = client_async(format!("ws://{to}/ws"), stream).await.ok()?;
         let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
         socket.send(Message::text(ping)).await.ok()?;

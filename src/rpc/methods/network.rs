@@ -77,7 +77,7 @@ pub(super) async fn confirm(call: Call, _: Nothing) -> Result<Confirmed> {
     let came = Came { local: call.reached.local, since: call.reached.since };
     let kept = call.services.network.confirm(came).await?;
     let message = if kept.bare {
-        "the setting is kept, across restarts too; no lease has come: the port has only its link-local address"
+        "the setting is kept, across restarts too; no lease has come: the port has only the addresses that it has without one"
     } else {
         "the setting is kept, across restarts too"
     };
