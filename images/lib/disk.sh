@@ -56,7 +56,7 @@ pack_initrd() {
     install -m 644 "$root/images/initrd/data" "$folder/lib/fieldcam-data"
     # Of busybox, where the root has no program of its own for it.
     for applet in cat chmod chroot cut dd echo find grep insmod kill mkdir mount mv readlink reboot rm sh sha256sum \
-        shred sleep switch_root sync tr umount usleep wc; do
+        shred sleep switch_root sync tr umount usleep; do
         [[ -e $folder/bin/$applet ]] || ln -s busybox "$folder/bin/$applet"
     done
     find "$folder" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

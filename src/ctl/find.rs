@@ -110,15 +110,14 @@ fn no_search(cause: &mdns_sd::Error) -> Error {
         .with("suggestion", "is there a network? Else give the box's address with --host")
 }
 
-/// This machine's addresses on networks, each with its network's mask. No box is sought in the machine itself.
+/// This machine's addresses, each with its network's mask.
 fn networks() -> Vec<(IpAddr, IpAddr)> {
     let ip = |address: SockaddrStorage| {
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
         v4.or_else(|| Some(IpAddr::V6(address.as_sockaddr_in6()?.ip())))
     };
     let all = getifaddrs().into_iter().flatten();
-    let all = all.filter_map(|of| Some((ip(of.address?)?, ip(of.netmask?)?)));
-    all.filter(|(own, _)| !own.is_loopback()).collect()
+    all.filter_map(|of| Some((ip(of.address?)?, ip(of.netmask?)?))).collect()
 }
 
 /// Asks a box, by the first of the addresses that lie near to connect: a fresh one may lead nowhere yet.

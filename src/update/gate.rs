@@ -18,6 +18,8 @@ pub(super) struct Boot {
     pub other_first: Option<bool>,
     /// The slot that was marked good last. `None` = the bootloader does not say.
     pub good: Option<Slot>,
+    /// Why the other slot's last start ended before its system ran, where it said so.
+    pub failed: Option<String>,
     /// The data is only for now: what is known of updates is not to be had.
     pub temporary: bool,
 }
@@ -111,12 +113,14 @@ impl Gate {
             // It ended half way, or the power went: nothing was to be tried.
             Some(pending) if !pending.done => gate(Wanted::Answers, false, Stand::Waiting),
             Some(pending) => {
-                let unknown = "it did not come up far enough to say why (its files, its kernel or its program \
-                               failed, or it could not use the data partition)";
-                record.fallen = Some(Fallen {
-                    version: pending.version,
-                    reason: pending.reason.unwrap_or_else(|| unknown.into()),
-                });
+                let unknown = || match &boot.failed {
+                    Some(why) => format!("it could not be started: {why}"),
+                    None => "it did not come up far enough to say why (its files, its kernel or its program \
+                             failed, or it could not use the data partition)"
+                        .into(),
+                };
+                record.fallen =
+                    Some(Fallen { version: pending.version, reason: pending.reason.unwrap_or_else(unknown) });
                 gate(Wanted::Answers, true, Stand::Waiting)
             }
             // No update: a version that was kept did not come up any more.
@@ -124,10 +128,15 @@ impl Gate {
                 let slot = boot.slot.other().word();
                 record.fallen = Some(Fallen {
                     version: record.kept.clone().unwrap_or_else(|| "unknown".into()),
-                    reason: format!(
-                        "slot {slot} was good, but its last starts (three at most) ended before it was marked good \
-                         again: the power went each time, or it is damaged; install a version to have two again"
-                    ),
+                    reason: match &boot.failed {
+                        Some(why) => format!(
+                            "slot {slot} was good, but could not be started: {why}; install a version to have two again"
+                        ),
+                        None => format!(
+                            "slot {slot} was good, but its last starts (three at most) ended before it was marked good \
+                             again: the power went each time, or it is damaged; install a version to have two again"
+                        ),
+                    },
                 });
                 gate(Wanted::Answers, true, Stand::Waiting)
             }

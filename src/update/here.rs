@@ -5,6 +5,9 @@ use std::path::Path;
 use crate::disk::Temporary;
 use crate::helper::Slot;
 
+/// Characters of a reason; longer than any that the initrd has.
+const MOST_REASON: usize = 200;
+
 /// Read once, when the program starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Here {
@@ -16,6 +19,8 @@ pub struct Here {
     pub boot_id: String,
     /// Why the data is only for now; none: it is kept.
     pub data: Option<Temporary>,
+    /// The slot whose last start ended before its system ran, and why; none: nothing was left behind of one.
+    pub failed: Option<(Slot, String)>,
 }
 
 impl Here {
@@ -33,8 +38,16 @@ impl Here {
             // A test plays several starts on one machine.
             boot_id: text(&boot.join("boot-id")).unwrap_or(boot_id),
             data: Temporary::of_start(boot),
+            failed: text(&boot.join("failed-start")).and_then(|text| failed_start(&text)),
         }
     }
+}
+
+/// `A the reason`, as the initrd left it; it may be torn.
+fn failed_start(text: &str) -> Option<(Slot, String)> {
+    let (slot, reason) = text.lines().next()?.split_once(' ')?;
+    let reason: String = reason.chars().filter(|c| !c.is_control()).take(MOST_REASON).collect();
+    Some((Slot::parse(slot)?, reason)).filter(|(_, reason)| !reason.is_empty())
 }
 
 /// `IMAGE_VERSION` of os-release, where the image is ours.
@@ -63,11 +76,15 @@ mod tests {
     fn what_the_start_left_behind_is_read() {
         let boot = tempfile::tempdir().unwrap();
         let here = Here::read(boot.path());
-        assert_eq!((here.slot, here.data), (None, None));
+        assert_eq!((here.slot, here.data, &here.failed), (None, None, &None));
         assert!(!here.boot_id.is_empty() && !here.version.is_empty());
-        for (name, text) in
-            [("slot", "B\n"), ("version", "2.0.0\n"), ("boot-id", "x\n"), ("data", "foreign\n")]
-        {
+        for (name, text) in [
+            ("slot", "B\n"),
+            ("version", "2.0.0\n"),
+            ("boot-id", "x\n"),
+            ("data", "foreign\n"),
+            ("failed-start", "A it is cold\n"),
+        ] {
             std::fs::write(boot.path().join(name), text).unwrap();
         }
         let here = Here::read(boot.path());
@@ -76,8 +93,13 @@ mod tests {
             version: "2.0.0".into(),
             boot_id: "x".into(),
             data: Some(Temporary::Foreign),
+            failed: Some((Slot::A, "it is cold".into())),
         };
         assert_eq!(here, want);
+        for torn in ["", "A", "A \n", "C it is cold", "\0\0\0"] {
+            std::fs::write(boot.path().join("failed-start"), torn).unwrap();
+            assert_eq!(Here::read(boot.path()).failed, None, "{torn:?}");
+        }
         std::fs::write(boot.path().join("data"), "strange").unwrap();
         assert_eq!(Here::read(boot.path()).data, Some(Temporary::Broken));
     }

@@ -60,6 +60,9 @@ use crate::supervise::Group;
 const FRESH: Duration = Duration::from_secs(2);
 /// The helper may have to be started, and runs RAUC's program.
 const HELP: Duration = Duration::from_secs(60);
+/// How often, and how many times more, the bootloader is asked at the start of a program that cannot use the data.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const ASK_AGAIN: usize = 5;
 
 /// What the room works with.
 pub struct UpdateOptions {
@@ -146,13 +149,15 @@ impl Update {
         let before = record.clone();
         let boot = match options.here.slot {
             Some(slot) => {
-                let state = boot_state(&options).await;
+                let state = first_boot_state(&options).await;
+                let failed = options.here.failed.clone();
                 Some(Boot {
                     slot,
                     version: options.here.version.clone(),
                     boot_id: options.here.boot_id.clone(),
                     other_first: state.as_ref().and_then(|state| state.other_first(slot)),
                     good: state.and_then(|state| state.good),
+                    failed: failed.filter(|(failed, _)| *failed == slot.other()).map(|(_, why)| why),
                     temporary: options.here.data.is_some(),
                 })
             }
@@ -361,6 +366,21 @@ impl Update {
     fn seen(&self, answers: bool) -> Seen {
         Seen { answers, live: self.live() }
     }
+}
+
+/// The same at the start of the program, on which it rests whether a version on trial is kept: one that cannot use the data
+/// asks again for a while, for the helper may be slow then.
+async fn first_boot_state(options: &UpdateOptions) -> Option<BootState> {
+    for _ in 0..ASK_AGAIN {
+        match boot_state(options).await {
+            None if options.here.data.is_some() && helper::is_there(&options.helper) => {
+                tracing::warn!("the bootloader did not say which slot is good; it is asked again");
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+            known => return known,
+        }
+    }
+    boot_state(options).await
 }
 
 /// What the bootloader knows; none where there is no helper, or no such bootloader.

@@ -99,6 +99,8 @@ impl Machine {
             self.at("bin").display()
         );
         let note = format!("echo \"$*\" >>{}", self.at("systemctl.log").display());
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/images/common/usr/lib/fieldcam/forget-slot");
+        let forget = format!("exec {script} {} {}", self.at("boot").display(), self.at("system").display());
         for (name, script) in [
             ("rauc", bus + &run("rauc", "")),
             ("fw_setenv", run("fw_setenv", &fw)),
@@ -106,6 +108,7 @@ impl Machine {
             ("mksquashfs", run("mksquashfs", "")),
             ("unsquashfs", run("unsquashfs", "")),
             ("systemctl", note),
+            ("forget-slot", forget),
         ] {
             let file = self.at("bin").join(name);
             fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -240,6 +243,7 @@ fn system_config(dir: &Path) -> String {
         ("bundle-formats=verity\n", format!("bundle-formats=plain verity\nmountprefix={dir}/mnt\n")),
         ("/data/system/rauc", format!("{dir}/rauc")),
         ("/etc/rauc/ca.pem", format!("{dir}/ours-ca.pem")),
+        ("/usr/lib/fieldcam/forget-slot", format!("{dir}/bin/forget-slot")),
         ("/dev/disk/by-partlabel/", format!("{dir}/")),
     ] {
         assert!(text.contains(on_a_box), "no {on_a_box:?} in:\n{text}");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::wait_within;
 use crate::disk::{Disk, built, fact};
-use crate::laptop::Laptop;
+use crate::laptop::{Laptop, refusal};
 use crate::machine::{Machine, PATIENCE};
 
 /// What may be lost of a recording, in seconds: two, and what was not measured yet.
@@ -60,6 +60,12 @@ impl Owned {
             }
             Cut::Recorded(seconds) => {
                 let ask = json!({ "device": "camera0" });
+                // After a cut the box goes on with what was recorded, unless it was cut off thrice in five minutes.
+                let stop = ["--json", "call", "stop_recording", &ask.to_string()];
+                let stopped = self.laptop.ctl(&self.machine, &stop);
+                if let Some(error) = refusal(&stopped) {
+                    assert_eq!(error["data"]["reason"], "invalid_state", "{error}");
+                }
                 let begun = self.laptop.call(&self.machine, "start_recording", &ask);
                 let name = begun["filename"].as_str().unwrap_or_else(|| panic!("{begun}")).to_owned();
                 let info = json!({ "filename": name });

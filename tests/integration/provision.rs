@@ -221,7 +221,8 @@ fn a_file_that_was_not_copied_to_its_end_stays_and_is_told() {
     }
     // Noted by one that was cut off at its end, they are those of its own.
     std::fs::create_dir_all(off.testbox.scratch().join("root/data/system")).unwrap();
-    std::fs::write(off.testbox.scratch().join("root/data/system/provisioned"), "x\n").unwrap();
+    let note = format!("{} 700\n", "5a".repeat(32));
+    std::fs::write(off.testbox.scratch().join("root/data/system/provisioned"), note).unwrap();
     let out = off.again();
     assert!(out.status.success() && !off.card("fieldcam.toml").exists(), "{}", said(&out));
     let out = off.provision("host_name = \"gate\"\n");

@@ -11,6 +11,7 @@ fn boot(slot: Slot) -> Boot {
         boot_id: "now".into(),
         other_first: Some(false),
         good: Some(Slot::A),
+        failed: None,
         temporary: false,
     }
 }
@@ -118,6 +119,15 @@ fn a_kept_version_that_does_not_come_up_any_more_is_told() {
     let fallen = record.fallen.clone().unwrap();
     assert!(fallen.version == "3.0.0" && fallen.reason.contains("slot B was good"), "{fallen:?}");
     assert_eq!(gate.step(START, &seen(true, &[])), Do::Commit { fell_back: true });
+    // Its start said why.
+    let said = Boot { failed: Some("it is cold".into()), ..other.clone() };
+    for (mut record, words) in [
+        (Record::default(), "slot B was good, but could not be started: it is cold;"),
+        (pending("before"), "it could not be started: it is cold"),
+    ] {
+        open(&said, &mut record);
+        assert!(record.fallen.as_ref().unwrap().reason.starts_with(words), "{record:?}");
+    }
     // The image's own first version has no name here.
     let mut record = Record::default();
     open(&other, &mut record);

@@ -21,11 +21,11 @@ fn commands(script: &str) -> BTreeSet<String> {
         let (_, tail) = rest.split_once("))").expect("a sum ends");
         text = format!("{head}0{tail}");
     }
-    // What ends a pattern of `case` stays: `A) command`.
-    text = text.replace(") ", ")\n");
     for separator in ["$(", "&&", "||", "|", ";", " -exec "] {
         text = text.replace(separator, "\n");
     }
+    // What ends a pattern of `case` stays: `A) command`.
+    text = text.replace(") ", ")\n");
     let is_name = |word: &&str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
             && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
@@ -46,7 +46,7 @@ fn words(text: &str) -> BTreeSet<String> {
 #[test]
 fn the_commands_of_a_script_are_understood() {
     let script = "# not this\nif one; then\n    two \"$(three x)\" | four && ! five\nfi\nsix() {\n}\n\
-                  case $a in\nb) seven ;;\nesac\nn=$((n + 1))\nfind x -exec eight {} \\;\n/bin/nine \\\n    more\n";
+                  case $a in\nb) seven ;;\nesac\nn=$((n + 1))\nfind x \\( -a \\) -exec eight {} \\;\n/bin/nine \\\n    more\n";
     let found: Vec<String> = commands(script).into_iter().collect();
     assert_eq!(found, ["eight", "find", "five", "four", "nine", "one", "seven", "three", "two"]);
 }

@@ -43,12 +43,26 @@ fn prepare(board: &Board) {
     );
     fs::write(folder.join("backend"), wrapper).unwrap();
     fs::set_permissions(folder.join("backend"), fs::Permissions::from_mode(0o755)).unwrap();
+    let forget = at("images/common/usr/lib/fieldcam/forget-slot");
+    fs::write(
+        folder.join("forget-slot"),
+        format!("#!/bin/sh\nexec {} {path}/facts {path}/system\n", text(&forget)),
+    )
+    .unwrap();
+    fs::set_permissions(folder.join("forget-slot"), fs::Permissions::from_mode(0o755)).unwrap();
+    for slot in ["a", "b"] {
+        fs::create_dir_all(folder.join(format!("system/slot-{slot}"))).unwrap();
+        fs::write(folder.join(format!("system/slot-{slot}/root")), "hash").unwrap();
+    }
+    fs::create_dir(folder.join("facts")).unwrap();
+    fs::write(folder.join("facts/slot"), "A\n").unwrap();
     for slot in ["APP", "APP_b", "A_kernel", "B_kernel"] {
         fs::write(folder.join(slot), vec![0; 1 << 20]).unwrap();
     }
     let conf = read(&format!("{LAYER}/dynamic-layers/tegra/system.conf.in"))
         .replace("@COMPATIBLE@", "fieldcam-test")
         .replace("/data/system/rauc", &format!("{path}/rauc"))
+        .replace("/usr/lib/fieldcam/forget-slot", &format!("{path}/forget-slot"))
         .replace("/usr/lib/fieldcam/rauc-nvbootctrl", &format!("{path}/backend"))
         .replace("/etc/rauc/ca.pem", &format!("{path}/ca.pem"))
         .replace("/dev/disk/by-partlabel/", &format!("{path}/"))
@@ -103,5 +117,7 @@ fn rauc_installs_through_the_backend() {
         fs::read(folder.join("APP")).unwrap().iter().all(|b| *b == 0),
         "the slot that runs was written to"
     );
+    // Whatever was in the slot, it begins with the state of the one that runs.
+    assert!(folder.join("system/slot-a/root").exists() && !folder.join("system/slot-b/root").exists());
     assert_eq!(board.start(), "B");
 }
