@@ -368,8 +368,19 @@ impl Update {
     }
 }
 
-/// The same at the start of the program, on which it rests whether a version on trial is kept: one that cannot use the data
-/// asks again for a while, for the helper may be slow then.
+/// What the bootloader knows; none where there is no helper, or no such bootloader.
+async fn boot_state(options: &UpdateOptions) -> Option<BootState> {
+    match ask(options, Errand::BootState).await {
+        Ok(line) => Some(BootState::parse(&line)),
+        Err(e) => {
+            tracing::debug!("the bootloader's state is not known: {}", e.chain());
+            None
+        }
+    }
+}
+
+/// The same at the start of the program. A version that cannot use the data asks again for a while, for it rests on the answer
+/// whether that version is kept.
 async fn first_boot_state(options: &UpdateOptions) -> Option<BootState> {
     for _ in 0..ASK_AGAIN {
         match boot_state(options).await {
@@ -381,17 +392,6 @@ async fn first_boot_state(options: &UpdateOptions) -> Option<BootState> {
         }
     }
     boot_state(options).await
-}
-
-/// What the bootloader knows; none where there is no helper, or no such bootloader.
-async fn boot_state(options: &UpdateOptions) -> Option<BootState> {
-    match ask(options, Errand::BootState).await {
-        Ok(line) => Some(BootState::parse(&line)),
-        Err(e) => {
-            tracing::debug!("the bootloader's state is not known: {}", e.chain());
-            None
-        }
-    }
 }
 
 async fn ask(options: &UpdateOptions, errand: Errand) -> Result<String> {
