@@ -1,6 +1,7 @@
-//! Who counts as one, of those who connect.
+//! Addresses: who counts as one, of those who connect, and what a listener falls back to.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The address that a peer is counted by: of IPv6 the network of 64 bits, as one host has as many addresses there as it
 /// likes (RFC 8981); IPv4 within IPv6 is IPv4.
@@ -11,9 +12,26 @@ pub fn counted(peer: IpAddr) -> IpAddr {
     }
 }
 
+/// Where to listen instead of "every address", when `error` says that the kernel has no IPv6; none: it says something else.
+pub fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
+    let lacks = error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) && address.ip().is_unspecified();
+    lacks.then(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_address_is_that_of_ipv4_where_there_is_no_ipv6() {
+        let fallback = |address: &str, number| {
+            without_ipv6(address.parse().unwrap(), &io::Error::from_raw_os_error(number))
+                .map(|a| a.to_string())
+        };
+        assert_eq!(fallback("[::]:8002", nix::libc::EAFNOSUPPORT).as_deref(), Some("0.0.0.0:8002"));
+        assert_eq!(fallback("[::]:8002", nix::libc::EADDRINUSE), None);
+        assert_eq!(fallback("[2001:db8::1]:8002", nix::libc::EAFNOSUPPORT), None, "that one was meant");
+    }
 
     #[test]
     fn a_host_is_one_whatever_address_it_takes() {

@@ -29,13 +29,13 @@ mod socket;
 mod upload;
 mod wire;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result, peer};
 use crate::config;
 use crate::health::Health;
 use crate::live::Live;
@@ -103,11 +103,8 @@ pub async fn serve_health(listen: SocketAddr, health: Health, group: &Group) -> 
 async fn bind(setting: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
     let opened = async {
         let listener = match TcpListener::bind(address).await {
-            // A kernel without IPv6: IPv4 is what is left of "every address".
-            Err(e) if e.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) && address.ip().is_unspecified() => {
-                TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await?
-            }
-            bound => bound?,
+            Err(e) => TcpListener::bind(peer::without_ipv6(address, &e).ok_or(e)?).await?,
+            Ok(listener) => listener,
         };
         let address = listener.local_addr()?;
         Ok((listener, address))

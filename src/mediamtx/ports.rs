@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Listens;
-use crate::base::{Error, ErrorKind, Mono, Result};
+use crate::base::{Error, ErrorKind, Mono, Result, peer};
 
 /// Below the ports Linux gives to outgoing connections (32768 and up): one of those could take our
 /// port in the moment MediaMTX is being restarted.
@@ -100,13 +100,8 @@ fn bind(address: SocketAddr, transport: Transport) -> io::Result<()> {
         Transport::Tcp => TcpListener::bind(a).map(drop),
         Transport::UdpAndTcp => UdpSocket::bind(a).and_then(|_udp| TcpListener::bind(a)).map(drop),
     };
-    match attempt(address) {
-        // A kernel without IPv6: Go listens on IPv4 alone then.
-        Err(e) if e.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) && address.ip().is_unspecified() => {
-            attempt(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()))
-        }
-        other => other,
-    }
+    // As Go does it.
+    attempt(address).or_else(|e| attempt(peer::without_ipv6(address, &e).ok_or(e)?))
 }
 
 /// The address to reach a listener of this machine at.

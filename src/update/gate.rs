@@ -126,17 +126,15 @@ impl Gate {
             // No update: a version that was kept did not come up any more.
             None if boot.other_first == Some(true) && boot.other_good() => {
                 let slot = boot.slot.other().word();
+                let ended = match &boot.failed {
+                    Some(why) => format!("could not be started: {why}"),
+                    None => "its last starts (three at most) ended before it was marked good again: the power went each \
+                             time, or it is damaged"
+                        .into(),
+                };
                 record.fallen = Some(Fallen {
                     version: record.kept.clone().unwrap_or_else(|| "unknown".into()),
-                    reason: match &boot.failed {
-                        Some(why) => format!(
-                            "slot {slot} was good, but could not be started: {why}; install a version to have two again"
-                        ),
-                        None => format!(
-                            "slot {slot} was good, but its last starts (three at most) ended before it was marked good \
-                             again: the power went each time, or it is damaged; install a version to have two again"
-                        ),
-                    },
+                    reason: format!("slot {slot} was good, but {ended}; install a version to have two again"),
                 });
                 gate(Wanted::Answers, true, Stand::Waiting)
             }

@@ -10,6 +10,7 @@
 //! Later work has its places: what the gate looks at is [`gate`], where a transfer goes on is [`fetch`] and
 //! [`bundles`], what a fleet asks for is [`Wish`].
 
+mod asking;
 mod bundles;
 mod fault;
 mod fetch;
@@ -42,12 +43,12 @@ pub use record::Fallen;
 pub use slots::SlotView;
 pub use status::Status;
 
+use self::asking::{ask, boot_state, first_boot_state};
 use self::bundles::Bundles;
 use self::gate::{Boot, Gate, Seen};
 use self::job::{Job, Ours};
 use self::rauc::Rauc;
 use self::record::{Keeper, Record};
-use self::slots::BootState;
 use self::status::Parts;
 use crate::base::{CameraId, Error, Mono, Result};
 use crate::helper::{self, Errand};
@@ -58,12 +59,6 @@ use crate::supervise::Group;
 
 /// How long what RAUC and the bootloader said is good for.
 const FRESH: Duration = Duration::from_secs(2);
-/// The helper may have to be started, and runs RAUC's program.
-const HELP: Duration = Duration::from_secs(60);
-/// How often, and how many times more, the bootloader is asked at the start of a program that cannot use the data.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-const ASK_AGAIN: usize = 5;
-
 /// What the room works with.
 pub struct UpdateOptions {
     /// The data directory, as other programs reach it.
@@ -366,45 +361,6 @@ impl Update {
     fn seen(&self, answers: bool) -> Seen {
         Seen { answers, live: self.live() }
     }
-}
-
-/// What the bootloader knows; none where there is no helper, or no such bootloader.
-async fn boot_state(options: &UpdateOptions) -> Option<BootState> {
-    match ask(options, Errand::BootState).await {
-        Ok(line) => Some(BootState::parse(&line)),
-        Err(e) => {
-            tracing::debug!("the bootloader's state is not known: {}", e.chain());
-            None
-        }
-    }
-}
-
-/// The same at the start of the program. A version that cannot use the data asks again for a while, for it rests on the answer
-/// whether that version is kept.
-async fn first_boot_state(options: &UpdateOptions) -> Option<BootState> {
-    for _ in 0..ASK_AGAIN {
-        match boot_state(options).await {
-            None if options.here.data.is_some() && helper::is_there(&options.helper) => {
-                tracing::warn!("the bootloader did not say which slot is good; it is asked again");
-                tokio::time::sleep(ASK_EVERY).await;
-            }
-            known => return known,
-        }
-    }
-    boot_state(options).await
-}
-
-async fn ask(options: &UpdateOptions, errand: Errand) -> Result<String> {
-    if !helper::is_there(&options.helper) {
-        let reason = "this machine has no helper that may do it (fieldcam-box.socket)";
-        return Err(Error::unsupported("box_helper", reason)
-            .with("suggestion", "do it on the machine itself, or install Fieldcam's image"));
-    }
-    helper::ask(&options.helper, &errand, HELP).await.map_err(|why| {
-        Error::dependency("box helper", "it did not do what it was asked for")
-            .with("suggestion", "try again; `fieldcam ctl diag` tells more")
-            .caused_by(std::io::Error::other(why))
-    })
 }
 
 fn busy() -> Error {

@@ -14,6 +14,15 @@ fn same_twice() -> Disk {
     disk
 }
 
+/// A box with such a disk that runs slot A, for good.
+fn owned() -> (Laptop, Machine) {
+    let laptop = Laptop::new();
+    let machine = Machine::boot(same_twice());
+    laptop.claim(&machine);
+    laptop.kept(&machine);
+    (laptop, machine)
+}
+
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_what_was_removed_is_not_back_in_the_other_slot() {
@@ -36,10 +45,7 @@ fn full_what_was_removed_is_not_back_in_the_other_slot() {
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_version_that_is_installed_again_begins_with_the_state_of_the_slot_that_runs() {
-    let laptop = Laptop::new();
-    let mut machine = Machine::boot(same_twice());
-    laptop.claim(&machine);
-    laptop.kept(&machine);
+    let (laptop, mut machine) = owned();
     machine.ask("echo of A >/etc/own && fw_setenv BOOT_ORDER 'B A' && sync && systemctl --no-block reboot");
     machine.next_boot();
     assert_eq!(machine.ask("cat /run/fieldcam-boot/slot /etc/own"), "B\nof A");
@@ -57,10 +63,7 @@ fn full_a_version_that_is_installed_again_begins_with_the_state_of_the_slot_that
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image-full"]
 fn full_a_slot_that_cannot_have_the_others_state_is_given_up_and_the_box_says_why() {
-    let laptop = Laptop::new();
-    let mut machine = Machine::boot(same_twice());
-    laptop.claim(&machine);
-    laptop.kept(&machine);
+    let (laptop, mut machine) = owned();
     // It is too large to be there twice, also in what the daemon gives up and root alone may use.
     machine.ask("dd if=/dev/zero of=/var/large bs=1M count=300 status=none && sync");
     machine.ask("fallocate -l $(($(df --output=avail -B1 /data | tail -n 1) - 33554432)) /data/fill && sync");
