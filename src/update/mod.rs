@@ -196,9 +196,13 @@ impl Update {
     ///
     /// Fails with `Unsupported` on a machine without RAUC, with `DependencyFailed` when it does not answer.
     pub async fn status(&self) -> Result<Status> {
-        self.look(false).await.map_err(rauc::Why::error)?;
         let bundles = self.0.bundles.clone();
         let bundles = tokio::task::spawn_blocking(move || bundles.list()).await.map_err(Error::internal)?;
+        self.look(false).await.map_err(rauc::Why::error)?;
+        // An installation that ended meanwhile is told with the slots that it left.
+        if self.state().looked.is_none() {
+            self.look(false).await.map_err(rauc::Why::error)?;
+        }
         Ok(self.shown(bundles))
     }
 

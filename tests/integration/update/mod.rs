@@ -231,6 +231,20 @@ fn a_bundle_is_sent_and_followed_from_a_laptop() {
     }
 }
 
+/// A server's next peer, once it has asked for the bundle: one that is answered before takes that for an end.
+#[track_caller]
+fn asked(server: &TcpListener) -> TcpStream {
+    let (mut peer, _) = server.accept().unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        peer.read_exact(&mut byte).unwrap();
+        request.push(byte[0]);
+    }
+    assert!(request.starts_with(b"GET /next.raucb HTTP/1.1\r\n"));
+    peer
+}
+
 #[test]
 fn a_bundle_comes_from_a_server_that_may_be_asked() {
     let Some(tree) = rauc::tree() else { return };
@@ -250,10 +264,7 @@ fn a_bundle_comes_from_a_server_that_may_be_asked() {
     let url = format!("http://{address}/next.raucb");
     for (answer, reason) in answers {
         client.ok("install_update", json!({ "url": url }));
-        let (mut peer, _) = server.accept().unwrap();
-        let mut asked = [0; 4096];
-        let n = peer.read(&mut asked).unwrap();
-        assert!(asked[..n].starts_with(b"GET /next.raucb HTTP/1.1\r\n"));
+        let mut peer = asked(&server);
         peer.write_all(&answer).unwrap();
         drop(peer);
         if reason.is_empty() {
@@ -269,7 +280,7 @@ fn a_bundle_comes_from_a_server_that_may_be_asked() {
 
     // A server that hardly sends anything holds no restart up.
     client.ok("install_update", json!({ "url": url }));
-    let (mut peer, _) = server.accept().unwrap();
+    let mut peer = asked(&server);
     peer.write_all(&[head.as_bytes(), &whole[..1]].concat()).unwrap();
     wait_state(&mut client, "downloading");
     let refused = client.refused("install_update", json!({ "url": url }));
