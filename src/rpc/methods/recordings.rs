@@ -82,6 +82,7 @@ pub(super) async fn list(call: Call, p: Page) -> Result<Files> {
         file_size: footage::film_size(&r),
         modified_time: iso8601(r.modified_us),
         download_url: call.recording_url(&r.name, None),
+        duration: Some(seconds(r.duration_ms)),
         protected: Some(r.protected),
         filename: r.name.to_string(),
     }))

@@ -79,6 +79,9 @@ pub(super) struct FileRow {
     pub(super) file_size: u64,
     pub(super) modified_time: String,
     pub(super) download_url: String,
+    /// Whole seconds, of recordings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duration: Option<u64>,
     /// Of recordings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) protected: Option<bool>,

@@ -65,6 +65,7 @@ pub(super) async fn list(call: Call, p: Page) -> Result<Files> {
         file_size: s.size,
         modified_time: iso8601(s.created_us),
         download_url: call.snapshot_url(&s.name),
+        duration: None,
         protected: None,
         filename: s.name,
     }))
