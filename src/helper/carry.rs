@@ -2,11 +2,12 @@
 
 mod network;
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 use tokio::runtime::{Builder, Runtime};
@@ -67,9 +68,15 @@ impl Carrier {
         }
     }
 
+    /// All of the root file system is read before, for dm-verity looks at no block that nobody reads: a slot with a damaged
+    /// one must not get its tries back. It restarts the machine at such a block.
+    ///
     /// The good slot first: whatever fails after that, a box without tries left comes back to this one.
     fn commit(&self, fell_back: bool) -> std::result::Result<(), String> {
         let slot = self.places.slot().ok_or("the slot that runs is not known")?;
+        if let Some(root) = self.places.root() {
+            read_whole(root).map_err(|e| format!("the root file system cannot be read: {e}"))?;
+        }
         self.run("fw_setenv", &["BOOT_GOOD", slot.word()], QUICK)?;
         self.run("rauc", &["status", "mark-good", "booted"], RAUC)?;
         if fell_back {
@@ -158,6 +165,16 @@ impl Carrier {
             }
         })
     }
+}
+
+/// Reads a device to its end, and leaves memory to those who need it.
+fn read_whole(device: &Path) -> std::io::Result<()> {
+    let mut device = File::open(device)?;
+    let mut part = vec![0; 1 << 20];
+    while device.read(&mut part)? > 0 {}
+    // Advice: a kernel that does not take it has the memory back when it wants it.
+    let _ = posix_fadvise(&device, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    Ok(())
 }
 
 /// The wish stands before anything is restarted, and survives a power cut.

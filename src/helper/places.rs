@@ -17,6 +17,9 @@ pub struct Places {
     /// Folder of the devices
     #[arg(long, value_name = "DIR", hide = true, default_value = "/dev")]
     devices: PathBuf,
+    /// The root file system, of which every block is verified when it is read
+    #[arg(long, value_name = "FILE", hide = true, default_value = "/dev/mapper/root")]
+    root: PathBuf,
     /// Root's own part of the data partition
     #[arg(long, value_name = "DIR", hide = true, default_value = "/data/system")]
     system: PathBuf,
@@ -101,6 +104,11 @@ impl Places {
         self.system.join(format!("slot-{}", slot.word().to_ascii_lowercase()))
     }
 
+    /// The verified root file system. `None`: this machine has none.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.root.exists().then_some(&self.root)
+    }
+
     /// What the next start looks for.
     pub(super) fn factory_reset(&self) -> PathBuf {
         self.system.join("factory-reset")
@@ -137,6 +145,7 @@ impl Places {
             programs: root.join("bin"),
             boot: root.join("boot"),
             devices: root.join("dev"),
+            root: root.join("root"),
             system: root.join("system"),
             trial: root.join("run"),
             network: root.join("etc"),

@@ -9,6 +9,8 @@ use crate::helper::{self, Errand};
 
 /// The helper may have to be started, and runs RAUC's program.
 const HELP: Duration = Duration::from_secs(60);
+/// A mark comes after all of the root file system was read, from a slow card too.
+const MARK: Duration = Duration::from_secs(180);
 /// How often, and how many times more, the bootloader is asked at the start of a program that cannot use the data.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 const ASK_AGAIN: usize = 5;
@@ -46,7 +48,8 @@ pub(super) async fn ask(options: &UpdateOptions, errand: Errand) -> Result<Strin
         return Err(Error::unsupported("box_helper", reason)
             .with("suggestion", "do it on the machine itself, or install Fieldcam's image"));
     }
-    helper::ask(&options.helper, &errand, HELP).await.map_err(|why| {
+    let limit = if matches!(errand, Errand::Commit { .. }) { MARK } else { HELP };
+    helper::ask(&options.helper, &errand, limit).await.map_err(|why| {
         Error::dependency("box helper", "it did not do what it was asked for")
             .with("suggestion", "try again; `fieldcam ctl diag` tells more")
             .caused_by(std::io::Error::other(why))

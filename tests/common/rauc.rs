@@ -140,9 +140,14 @@ impl Machine {
         let _ = fs::remove_file(self.at("box.sock"));
         let mut helper = Command::new(PROGRAM);
         helper.args(["helper", "--box", "--user", "root"]);
-        for (option, file) in
-            [("--socket", "box.sock"), ("--programs", "bin"), ("--boot", "boot"), ("--system", "system")]
-        {
+        let root = format!("root_{}", slot.to_ascii_lowercase());
+        for (option, file) in [
+            ("--socket", "box.sock"),
+            ("--programs", "bin"),
+            ("--boot", "boot"),
+            ("--system", "system"),
+            ("--root", &root),
+        ] {
             helper.arg(option).arg(self.at(file));
         }
         self.helper = Some(spawn(quiet(helper)));

@@ -42,6 +42,21 @@ fn a_commit_names_the_good_slot_before_rauc_is_told() {
 }
 
 #[test]
+fn a_root_that_cannot_be_read_to_its_end_is_not_good() {
+    let root = tempfile::tempdir().unwrap();
+    programs(root.path(), &[("fw_setenv", ""), ("rauc", "")]);
+    let carrier = carrier(root.path());
+    // Opens, and fails when it is read.
+    fs::create_dir(root.path().join("root")).unwrap();
+    let why = carrier.carry_out(Errand::Commit { fell_back: false }).unwrap_err();
+    assert!(why.starts_with("the root file system cannot be read"), "{why}");
+    assert!(called(root.path()).is_empty(), "nothing is marked");
+    fs::remove_dir(root.path().join("root")).unwrap();
+    fs::write(root.path().join("root"), vec![7; 3 << 20]).unwrap();
+    assert_eq!(carrier.carry_out(Errand::Commit { fell_back: false }), Ok(String::new()));
+}
+
+#[test]
 fn a_commit_ends_the_trial_once_rauc_was_told() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
