@@ -1,7 +1,9 @@
 //! A bare cable from the box to a laptop, with nothing else on it: no DHCP, no name server.
 
+use std::io::ErrorKind;
+use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -92,6 +94,12 @@ fn a_box_at_a_bare_cable_is_found_and_driven_by_its_name() {
     let (of_box, at, by_ipv4) = reach("169.254.");
     assert_eq!(of_box["yours"], json!(true), "{of_box}");
     drive(&at, &["--fingerprint", of_box["tls_fingerprint"].as_str().unwrap(), "status"]);
+    let address = own_address(&of_box, "169.254.").expect("it was driven there");
+    the_firewall_lets_in_what_is_served(&mut machine, address.parse().unwrap(), || {
+        let search = ["call", "discover_external_streams", r#"{"generic_enabled":true}"#];
+        let out = laptop.command(&[&["--host", &at], &search[..]].concat()).output().unwrap();
+        out.status.success().then_some(())
+    });
     eprintln!(
         "after the cable was plugged in, searches of two seconds included: the name answers after {:.1} s \
          (goal: 15 s), the API by IPv6 after {:.1} s, by IPv4 after {:.1} s",
@@ -99,4 +107,35 @@ fn a_box_at_a_bare_cable_is_found_and_driven_by_its_name() {
         by_ipv6.as_secs_f64(),
         by_ipv4.as_secs_f64()
     );
+}
+
+/// What is refused was let in, and nobody listens there; of what the firewall keeps out nothing comes back. `search` has the box
+/// look for network cameras.
+fn the_firewall_lets_in_what_is_served(machine: &mut Machine, at: IpAddr, search: impl Fn() -> Option<()>) {
+    const SOON: Duration = Duration::from_secs(3);
+    let tcp = |port| TcpStream::connect_timeout(&(at, port).into(), SOON).map(drop).map_err(|e| e.kind());
+    for port in [8002, 8003, 8189, 8322, 8554] {
+        assert!(matches!(tcp(port), Ok(()) | Err(ErrorKind::ConnectionRefused)), "{port}: {:?}", tcp(port));
+    }
+    for port in [22, 80, 9997] {
+        assert_eq!(tcp(port), Err(ErrorKind::TimedOut), "{port}");
+    }
+    // A camera's answer to a question that went to all, and one to nobody's question.
+    let udp = |port| {
+        let socket = UdpSocket::bind("169.254.77.1:3702").unwrap();
+        socket.connect((at, port)).unwrap();
+        socket.set_read_timeout(Some(SOON)).unwrap();
+        socket.send(b"answer").unwrap();
+        socket.recv(&mut [0; 8]).unwrap_err().kind()
+    };
+    let settings = "[discovery]\\nexternal_enabled = true\\n";
+    machine.ask(&format!(
+        "printf '{settings}' >/etc/fieldcam/conf.d/search.toml && systemctl kill -s HUP fieldcam"
+    ));
+    wait_within(PATIENCE, "the box looks for network cameras", search);
+    let asked = machine.ask("nft list set inet fieldcam searching");
+    let port = asked.split_once("elements = { ").and_then(|(_, list)| list.split(' ').next()?.parse().ok());
+    let port: u16 = port.unwrap_or_else(|| panic!("no port in {asked}"));
+    assert_eq!(udp(port), ErrorKind::ConnectionRefused, "{asked}");
+    assert_eq!(udp(port ^ 1), ErrorKind::WouldBlock, "{asked}");
 }
