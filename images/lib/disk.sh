@@ -23,7 +23,7 @@ fat() {
         mkfs.fat --invariant -F 32 -i "$3" -n "$2" "$1" >/dev/null
         cd "$4" && find . -mindepth 1 -maxdepth 1 | LC_ALL=C sort | while read -r path; do
             mcopy -s -m -Q -i "$1" "$path" "::/${path#./}"
-        done' fat "$(inside "$file")" "$label" "$(printf %s "$label" | cksum | awk '{ printf "%08x", $1 }')" "$(inside "$folder")"
+        done' fat "$(inside "$file")" "$label" "$(printf %s "$label" | crc /dev/stdin)" "$(inside "$folder")"
 }
 
 crc() {

@@ -174,3 +174,17 @@ fn no_machine_without_the_partition_that_a_laptop_reads_waits_for_it() {
         assert_eq!(masked, !has_partition, "{name}, with {packages:?}");
     }
 }
+
+#[test]
+fn the_builder_of_debian_names_the_way_to_a_jetson() {
+    let said = command("images/build").arg("jetson-orin").output().unwrap();
+    let words = String::from_utf8_lossy(&said.stderr);
+    assert!(!said.status.success() && said.stdout.is_empty(), "{said:?}");
+    let file = words
+        .split_whitespace()
+        .skip_while(|word| *word != "build")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{words}"));
+    assert!(file.ends_with(".yml") && at(file).is_file(), "{words}");
+    assert!(words.contains("docs/jetson.md") && at("docs/jetson.md").is_file(), "{words}");
+}

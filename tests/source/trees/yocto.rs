@@ -135,6 +135,8 @@ fn the_daemon_and_the_image_are_made_as_they_should() {
     let distro = read(&format!("{LAYER}/conf/distro/fieldcam.conf"));
     assert_eq!(value(&distro, "INIT_MANAGER"), "systemd");
     assert_eq!(value(&distro, "SERIAL_CONSOLES"), "", "no getty on any line");
+    // OpenEmbedded's systemd has no systemd-pstore.service by itself, and the preset enables it.
+    assert_eq!(value(&distro, "PACKAGECONFIG:append:pn-systemd"), " pstore");
 }
 
 #[test]
@@ -142,6 +144,10 @@ fn each_machine_makes_what_its_bundle_takes() {
     let bundle = read(&format!("{LAYER}/recipes-fieldcam/bundles/fieldcam-bundle.bb"));
     assert!(bundle.contains("\ninherit bundle\n"));
     assert_eq!(value(&bundle, "RAUC_BUNDLE_FORMAT"), "verity");
+    // As the other two builds' manifests have it.
+    let manifest = read("images/lib/disk.sh");
+    let root = between(&manifest, "[image.rootfs]\n", "\n\n");
+    assert_eq!(value(&bundle, "RAUC_SLOT_rootfs[adaptive]"), value(root, "adaptive"));
     for name in ["RAUC_KEY_FILE", "RAUC_CERT_FILE"] {
         assert!(bundle.contains(&format!("\n{name} ?= \"\"\n")), "{name} is given from outside");
     }

@@ -1,7 +1,7 @@
 # A bundle has no source and no version in its name.
 # nooelint: oelint.file.underscores,oelint.var.mandatoryvar.SRC_URI
 SUMMARY = "Signed update of a Fieldcam box"
-DESCRIPTION = "RAUC bundle of both images of a slot, in the verity format; blocks that a box has already are not sent again."
+DESCRIPTION = "RAUC bundle of both images of a slot, in the verity format."
 HOMEPAGE = "https://fieldcam.example"
 SECTION = "base"
 LICENSE = "Apache-2.0"
