@@ -20,14 +20,16 @@ ffmpeg_options=(--disable-everything --disable-autodetect --disable-doc --disabl
     --enable-protocol=file,pipe,tcp,udp,rtp)
 
 # key_of_ffmpeg SHOP: changes with what goes into the program, and not with where the work folder lies: this file (options,
-# steps), the suite of its source, and the tree that it is built in, whose name has the hash of its packages.
+# steps), its source, and the tree that it is built in, whose name has the hash of its packages.
 key_of_ffmpeg() {
-    printf '%s\n' "$suite" "${1##*/}" | cat "${BASH_SOURCE[0]}" - | sha256sum | cut -c1-12
+    local file=$lock_dir/ffmpeg-source.lock
+    [[ -f $file ]] || file=/dev/null
+    printf '%s\n' "$suite" "${1##*/}" | cat "${BASH_SOURCE[0]}" "$file" - | sha256sum | cut -c1-12
 }
 
-# make_ffmpeg: sets `ffmpeg` to the program.
+# make_ffmpeg: its source package is locked as the trees are, `FILE source VERSION SHA256`; sets `ffmpeg` to the program.
 make_ffmpeg() {
-    local shop folder
+    local shop folder locked_version
     tree ffmpeg amd64,arm64 extract "${ffmpeg_shop[@]}"
     shop=$made
     folder=$work/ffmpeg-$(key_of_ffmpeg "$shop")
@@ -35,6 +37,7 @@ make_ffmpeg() {
     [[ ! -x $ffmpeg ]] || return 0
     rm -rf "$work"/ffmpeg-*
     mkdir -p "$folder.new"
+    locked_version=$(sed -n '1s/^[^ ]* source \([^ ]*\) .*/\1/p' "$lock_dir/ffmpeg-source.lock" 2>/dev/null || true)
     say "building FFmpeg for the box (three minutes)"
     sources deb-src >"$shop/etc/apt/sources.list.d/fieldcam.list"
     ln -sf mawk "$shop/usr/bin/awk"
@@ -47,7 +50,12 @@ make_ffmpeg() {
         mkdir -p /build /var/lib/apt/lists/partial
         cd /build
         apt-get -qq -o APT::Sandbox::User=root update
-        apt-get -qq -o APT::Sandbox::User=root source --download-only ffmpeg/'"$suite"'
+        # Of the release with its updates, not of the suites beside it.
+        apt-cache madison ffmpeg | awk -F "[| ]+" -v suite='"$suite"' \
+            "\$5 ~ \"^\" suite \"(-updates|-security)?/\" { print \$3 }" | sort -uV >/out/versions
+        version=$(grep -xF "'"$locked_version"'" /out/versions || tail -n 1 /out/versions)
+        echo "$version" >/out/version
+        apt-get -qq -o APT::Sandbox::User=root source --download-only "ffmpeg=$version"
         sha256sum *.dsc *.tar.* >/out/sources.txt
         mkdir source
         cd source
@@ -55,6 +63,9 @@ make_ffmpeg() {
         tar -xf ../*.debian.tar.?z
         grep -v "^#" debian/patches/series | while read -r patch; do patch -sp1 <"debian/patches/$patch"; done' >"$work/ffmpeg.log" 2>&1 ||
         die "FFmpeg's source could not be fetched" "$(tail -n 5 "$work/ffmpeg.log")"
+    settle ffmpeg-source < <(
+        awk -v version="$(cat "$folder.new/version")" '{ print $2, "source", version, $1 }' "$folder.new/sources.txt"
+    )
     in_shop 'cd /build/source
         PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig ./configure --prefix=/usr --arch=aarch64 --target-os=linux \
             --enable-cross-compile --cross-prefix=aarch64-linux-gnu- --pkg-config=pkgconf '"${ffmpeg_options[*]}"' ||
@@ -64,5 +75,7 @@ make_ffmpeg() {
         cp debian/copyright /out/copyright' >>"$work/ffmpeg.log" 2>&1 ||
         die "FFmpeg could not be built" "the whole log: $work/ffmpeg.log" "$(tail -n 10 "$work/ffmpeg.log")"
     rm -rf "$shop/build"
-    mv "$folder.new" "$folder"
+    # The lock may be another one now.
+    mv "$folder.new" "$work/ffmpeg-$(key_of_ffmpeg "$shop")"
+    ffmpeg=$work/ffmpeg-$(key_of_ffmpeg "$shop")/ffmpeg
 }

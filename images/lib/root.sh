@@ -17,6 +17,20 @@ common_modules=('drivers/media/(usb/uvc|test-drivers/vivid|common|v4l2-core|mc|u
     'drivers/net/(usb|phy|mii|veth|dummy|tun)' 'fs/(ext4|squashfs|overlayfs|nls|fat|exfat|fuse|isofs|pstore)' 'net/(netfilter|ipv4|ipv6|core|sched|packet|unix|mac80211|wireless|rfkill|8021q|bridge|llc)'
     'drivers/input/(evdev|keyboard/gpio_keys\.)' 'crypto/' 'arch/arm64/crypto' 'lib/' 'mm/' 'drivers/(nvmem|rtc|thermal|i2c/i2c|char/hw_random|watchdog/softdog)')
 
+# What Debian's kernel lacks of images/kernel, and is there in another way or not at all (images/kernel/README.md).
+kernel_lacks=(DEVTMPFS_MOUNT PANIC_ON_OOPS PANIC_TIMEOUT PSTORE_CONSOLE VIDEO_CODEC_BCM2835)
+
+# check_kernel CONFIG: the kernel's options are those that the other builds merge into theirs; a module will do.
+check_kernel() {
+    local option value said missing=''
+    while IFS='=' read -r option value; do
+        said=$(sed -n "s/^$option=//p" "$1")
+        case ${said:-n} in "$value" | y | m) continue ;; esac
+        [[ " ${kernel_lacks[*]} " == *" ${option#CONFIG_} "* ]] || missing+=" $option=$value"
+    done < <(cat "$root"/images/kernel/*.cfg "$root/images/kernel/boards/$board.cfg" | grep '^CONFIG_')
+    [[ -z $missing ]] || die "Debian's kernel $release has not what images/kernel asks for:$missing"
+}
+
 # copy_tree FROM TO
 copy_tree() {
     rm -rf "$2"
@@ -44,6 +58,7 @@ make_packages() {
     release=$(ls "$kernel_tree/usr/lib/modules")
     vmlinuz=$(find "$kernel_tree" -name 'vmlinuz*' -type f | head -n1)
     [[ -n $vmlinuz ]] || die "the kernel package has no vmlinuz"
+    check_kernel "$kernel_tree/usr/lib/modules/$release/config"
     key=$(cat "$root/images/lib/set_up.py" "$root/images/lib/modules.py" <(printf '%s\n' "${like##*/}" "${system##*/}" "${kernel_tree##*/}" \
         "${common_modules[@]}" "${board_modules[@]}" "${common_boot_modules[@]}" "${boot_modules[@]}") | sha256sum | cut -c1-12)
     packages=$work/trees/packages-$board-$key

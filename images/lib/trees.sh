@@ -87,9 +87,14 @@ tree() {
 
 # lock NAME SUMS: compares what was unpacked with the tree's lock file, and writes it anew or, with --locked, refuses.
 lock() {
-    local now=$work/$1.lock file=$lock_dir/$1.lock names
     # PACKAGE_VERSION_ARCH.deb, where a colon is written %3a.
-    sed -n 's|^\([0-9a-f]*\)  \./\([^_]*\)_\([^_]*\)_\([^_]*\)\.deb$|\2 \4 \3 \1|p' "$2" | sed 's/%3a/:/g' | sort -u >"$now"
+    settle "$1" < <(sed -n 's|^\([0-9a-f]*\)  \./\([^_]*\)_\([^_]*\)_\([^_]*\)\.deb$|\2 \4 \3 \1|p' "$2" | sed 's/%3a/:/g')
+}
+
+# settle NAME: the same with the lock file's lines on standard input.
+settle() {
+    local now=$work/$1.lock file=$lock_dir/$1.lock names
+    sort -u >"$now"
     [[ -s $now ]] || die "no package of '$1' was seen, its lock file would be empty"
     if [[ -f $file ]]; then
         cmp -s "$file" "$now" && return

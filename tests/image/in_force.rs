@@ -1,6 +1,10 @@
 //! What the image is set to is in force on the machine that runs.
 
-use crate::disk::{Disk, built, fact};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::disk::{Disk, built, done, fact};
 use crate::machine::Machine;
 
 /// Most that a root may be, packed.
@@ -9,6 +13,7 @@ const ROOT: u64 = 150 << 20;
 #[test]
 #[ignore = "needs root and QEMU: scripts/test image"]
 fn what_the_image_is_set_to_is_in_force() {
+    its_papers_are_beside_it();
     let verity = fact(&built("FIELDCAM_TEST_IMAGE"), "verity");
     let blocks: u64 = verity.split(',').next().unwrap().parse().unwrap();
     assert!(blocks * 4096 <= ROOT, "the root is {} MiB", (blocks * 4096) >> 20);
@@ -17,6 +22,30 @@ fn what_the_image_is_set_to_is_in_force() {
     the_kernels_settings_hold(&mut machine);
     memory_is_packed(&mut machine);
     the_watchdog_is_fed(&mut machine);
+}
+
+/// Sums that are right, what is in it, and under which licences.
+fn its_papers_are_beside_it() {
+    let folder = built("FIELDCAM_TEST_IMAGE");
+    done(Command::new("sha256sum").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(&folder));
+    let text = std::fs::read(folder.join("qemu-arm64.spdx.json")).unwrap();
+    let spdx: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(spdx["spdxVersion"], "SPDX-2.3");
+    let packages: Vec<&Value> = spdx["packages"].as_array().unwrap().iter().collect();
+    for name in ["fieldcam", "ffmpeg", "MediaMTX", "systemd", "rauc", "tokio"] {
+        let package = packages.iter().find(|package| package["name"] == name);
+        let version =
+            package.unwrap_or_else(|| panic!("{name} is not among {}", packages.len()))["versionInfo"]
+                .as_str();
+        assert!(
+            version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit() || c == 'v')),
+            "{package:?}"
+        );
+    }
+    let licences = std::fs::read_to_string(folder.join("qemu-arm64.licences.txt")).unwrap();
+    assert!(
+        licences.contains("GNU GENERAL PUBLIC LICENSE") || licences.contains("GNU General Public License")
+    );
 }
 
 /// The daemon and its two helpers.
