@@ -8,7 +8,7 @@ root_packages=(systemd systemd-sysv systemd-resolved systemd-timesyncd libnss-sy
     e2fsprogs dmsetup libubootenv-tool nftables systemd-zram-generator ca-certificates busybox-static fdisk util-linux
     libx264-164 netbase iwd wireless-regdb)
 # Loaded in the initrd by every board, and the programs there.
-common_boot_modules=(dm-verity squashfs overlay ext4)
+common_boot_modules=(dm-verity squashfs overlay ext4 vfat nls_cp437 nls_iso8859-1)
 initrd_programs=(usr/bin/busybox usr/sbin/dmsetup usr/sbin/e2fsck usr/sbin/mke2fs usr/sbin/resize2fs usr/sbin/sfdisk
     usr/bin/partx usr/bin/shred usr/sbin/blkdiscard usr/sbin/blkid)
 # Modules that stay in the root (regular expressions below kernel/): cameras, USB, what cables and firewalls need.

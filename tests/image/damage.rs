@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::common::bytes::noise;
 use crate::common::wait_within;
-use crate::disk::{Disk, done};
+use crate::disk::{Disk, RESET, done};
 use crate::laptop::{Laptop, code, refusal};
 use crate::machine::{Machine, PATIENCE};
 
@@ -182,8 +182,20 @@ fn full_a_factory_reset_makes_somebody_elses_data_partition_anew() {
 fn full_a_box_with_somebody_elses_data_partition_answers_says_so_and_leaves_it() {
     let disk = Disk::flashed();
     let theirs = disk.put_holidays();
+    // There are no recordings that it could keep.
+    disk.put("boot", RESET, b"keep-recordings");
     let disk = goes_on_in_memory(disk, "foreign");
     assert!(disk.read("data", 0, theirs.len()) == theirs, "it was written to");
+    let answer = disk.answer_to_reset();
+    assert!(answer.contains("is foreign") && answer.contains("Write all"), "{answer}");
+
+    disk.put("boot", RESET, b"all");
+    let laptop = Laptop::new();
+    let machine = Machine::start(disk);
+    laptop.claim(&machine);
+    let storage = laptop.call(&machine, "get_storage_info", &json!({}));
+    assert!(storage["temporary"].is_null(), "{storage}");
+    assert!(!machine.disk.files("boot").contains(&RESET.to_owned()), "the next start would do it again");
 }
 
 #[test]

@@ -14,6 +14,9 @@ use crate::common::said::AGENT;
 /// As big as a small card; the image is smaller, so that data has to grow.
 const SIZE: u64 = 3 << 30;
 
+/// What somebody with the card puts on its partition `boot` for a factory reset.
+pub const RESET: &str = "factory-reset.txt";
+
 /// Where the builder left the version that is installed (`FIELDCAM_TEST_IMAGE`), or the next one
 /// (`FIELDCAM_TEST_IMAGE_NEXT`).
 pub fn built(variable: &str) -> PathBuf {
@@ -170,6 +173,13 @@ impl Disk {
     pub fn files(&self, partition: &str) -> Vec<String> {
         let list = self.mtool("mdir", partition, &["-b", "::/"]);
         list.lines().map(|line| line.trim_start_matches("::/").to_owned()).collect()
+    }
+
+    /// What the box answered to a `RESET` that it did not do; empty when it answered nothing.
+    pub fn answer_to_reset(&self) -> String {
+        const ANSWER: &str = "fieldcam-factory-reset-errors.txt";
+        let there = self.files("boot").iter().any(|file| file == ANSWER);
+        if there { String::from_utf8(self.file("boot", ANSWER)).unwrap() } else { String::new() }
     }
 
     #[track_caller]

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::common::wait_within;
-use crate::disk::{Disk, done};
+use crate::disk::{Disk, RESET, done};
 use crate::laptop::{Laptop, code, refusal, said};
 use crate::machine::{Machine, PATIENCE};
 
@@ -171,10 +171,21 @@ fn a_provisioning_file_is_taken_once_and_a_file_resets_the_box() {
         assert!(!holds(&machine.disk, "boot", secret.as_bytes()), "it was not overwritten");
     }
 
-    // What somebody with the card in a Linux machine does.
-    machine.ask("mkdir -p /data/system && echo all >/data/system/factory-reset && sync");
+    assert_eq!(machine.disk.answer_to_reset(), "");
+
+    // What somebody with the card in a laptop does. A word that it does not know resets nothing.
     assert!(holds(&machine.disk, "data", PASSPHRASE.as_bytes()));
-    let machine = Machine::start(machine.cut());
+    let disk = machine.cut();
+    disk.put("boot", RESET, b"everything\r\n");
+    let mut machine = Machine::boot(disk);
+    assert_eq!(machine.ask("hostname"), "gate-north");
+    let answer = machine.disk.answer_to_reset();
+    assert!(answer.contains("factory-reset.txt: ") && answer.contains("keep-recordings"), "{answer}");
+    // As PowerShell writes it.
+    let disk = machine.cut();
+    let word: Vec<u8> = "\u{feff}All\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    disk.put("boot", RESET, &word);
+    let machine = Machine::start(disk);
     let shown = another_code(&machine, "");
     let new = Laptop::new();
     is_closed(&new, &machine);
@@ -184,4 +195,6 @@ fn a_provisioning_file_is_taken_once_and_a_file_resets_the_box() {
     assert!(keys.contains("owner") && !keys.contains("0123456789"), "{keys}");
     // The disk does nothing when it is told to discard.
     assert!(!holds(&machine.disk, "data", PASSPHRASE.as_bytes()), "the passphrase can be read on the disk");
+    assert!(!machine.disk.files("boot").contains(&RESET.to_owned()), "the next start would do it again");
+    assert_eq!(machine.disk.answer_to_reset(), "");
 }

@@ -26,6 +26,8 @@ pub struct Machine {
     complaints: Lines,
     agent: Option<Agent>,
     ports: [(u16, u16); 4],
+    /// How many bytes the serial line had said before this power-on.
+    before: usize,
 }
 
 impl Machine {
@@ -39,13 +41,14 @@ impl Machine {
     #[track_caller]
     pub fn with(disk: Disk, more: &[&str]) -> Machine {
         let ports = [8002, 8003, 8322, 8554].map(|inside| (inside, free_port()));
+        let before = console_of(&disk).len();
         let mut qemu = spawn({
             let mut qemu = command(&disk, &ports);
             qemu.args(more);
             qemu
         });
         let complaints = collect(qemu.stderr.take().expect("piped"));
-        Machine { disk, qemu, complaints, agent: None, ports }
+        Machine { disk, qemu, complaints, agent: None, ports, before }
     }
 
     /// Powers it on, and waits until it takes commands.
@@ -143,14 +146,14 @@ impl Machine {
 
     /// What came out of the serial line so far, over all boots.
     pub fn console(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.disk.beside("console.log")).unwrap_or_default())
-            .into_owned()
+        String::from_utf8_lossy(&console_of(&self.disk)).into_owned()
     }
 
-    /// What came out of the serial line since U-Boot took a slot.
+    /// What came out of the serial line since the power came and U-Boot took a slot.
     pub fn this_start(&self) -> String {
-        let mut all = self.console();
-        all.split_off(all.rfind("AB: booting").unwrap_or_default())
+        let bytes = console_of(&self.disk);
+        let mut all = String::from_utf8_lossy(&bytes[self.before..]).into_owned();
+        all.split_off(all.rfind("AB: booting").unwrap_or(all.len()))
     }
 
     /// The end of what the machine and QEMU said.
@@ -160,6 +163,11 @@ impl Machine {
         let tail = lines[lines.len().saturating_sub(40)..].join("\n");
         format!("QEMU: {}\nthe serial log ends with:\n{tail}", self.complaints.lock().unwrap().join("\n"))
     }
+}
+
+/// All that ever came out of the serial line of the machine with this disk.
+fn console_of(disk: &Disk) -> Vec<u8> {
+    std::fs::read(disk.beside("console.log")).unwrap_or_default()
 }
 
 impl Drop for Machine {

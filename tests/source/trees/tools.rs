@@ -80,8 +80,10 @@ fn small_root() -> (TempDir, PathBuf) {
     let modules = tree.join("usr/lib/modules/6.12.0");
     fs::write(modules.join("kernel/dm-verity.ko"), "module").unwrap();
     fs::write(modules.join("modules.dep"), "kernel/dm-verity.ko:\n").unwrap();
-    let built_in = ["squashfs", "overlay", "ext4", "virtio_blk", "virtio_pci", "i6300esb"]
-        .map(|m| format!("kernel/{m}.ko\n"));
+    let built_in = ["squashfs", "overlay", "ext4", "vfat", "nls_cp437", "nls_iso8859-1"];
+    let drivers = ["virtio_blk", "virtio_pci", "i6300esb"];
+    let built_in =
+        [&built_in[..], &drivers].concat().iter().map(|m| format!("kernel/{m}.ko\n")).collect::<Vec<_>>();
     fs::write(modules.join("modules.builtin"), built_in.concat()).unwrap();
     let images = folder.path().join("images");
     fs::create_dir(&images).unwrap();
